@@ -1,0 +1,1 @@
+"""Event-sourced Dagster asset pipeline for photos and videos in S3."""

@@ -1,0 +1,127 @@
+"""The event store on Postgres: append with optimistic concurrency and idempotent ids, read by stream or by position."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+
+from media_assets.eventlog.events import CATALOGUE, Event, NewEvent
+
+_READ = """
+    SELECT e.*, p.body FROM events e JOIN event_payloads p USING (event_id)
+"""
+
+
+class Appended(NamedTuple):
+    """Where an event is in the log, and whether this append put it there (False: it was there already)."""
+
+    position: int
+    inserted: bool
+
+
+@dataclass
+class ConcurrencyError(Exception):
+    """A command was decided on a version of its stream that is no longer the newest. Nothing was written."""
+
+    stream_id: str
+    expected: int
+    actual: int
+
+    def __str__(self) -> str:
+        return f"stream {self.stream_id} is at version {self.actual}, not at the expected {self.expected}: read it and decide again"
+
+
+class EventStore:
+    """Appends to and reads from the log at `engine`. Threads may share one store."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def connect(cls, database_url: str) -> EventStore:
+        """Open a store on a SQLAlchemy URL (`postgresql+psycopg://…`) of the application's role."""
+        return cls(create_engine(database_url, pool_pre_ping=True, pool_size=5, max_overflow=10))
+
+    def append(self, events: Sequence[NewEvent], connection: Connection | None = None) -> list[Appended]:
+        """Append events in their order and fold them into the read models, all in one transaction and one round trip.
+
+        An event whose id the log already holds changes nothing and returns the position it has. With `connection`, the
+        append joins that transaction (READ COMMITTED) and becomes visible when it commits.
+
+        Raises ConcurrencyError if a new event's `expected_version` isn't its stream's version; then nothing is written.
+        """
+        if not events:
+            return []
+        if connection is None:
+            with self.engine.begin() as own:
+                return self.append(events, own)
+        batch = json.dumps([_row(event) for event in events])
+        try:
+            rows = connection.execute(text("SELECT * FROM append_events(CAST(:batch AS jsonb))"), {"batch": batch})
+            return [Appended(position, inserted) for position, inserted in rows]
+        except DBAPIError as error:
+            raise _named(error) from error
+
+    def stream(self, stream_id: str) -> list[Event]:
+        """All events of a stream, oldest first; empty if there is none."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(text(f"{_READ} WHERE stream_id = :s ORDER BY version"), {"s": stream_id})
+            return [_event(row) for row in rows.mappings()]
+
+    def since(self, position: int, limit: int = 1000) -> list[Event]:
+        """Up to `limit` events after `position`, in commit order. Nothing is ever inserted before what this returned."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(
+                text(f"{_READ} WHERE position > :p ORDER BY position LIMIT :n"), {"p": position, "n": limit}
+            )
+            return [_event(row) for row in rows.mappings()]
+
+    def all(self, batch_size: int = 1000) -> Iterator[Event]:
+        """The whole log by cursor, in commit order."""
+        position = 0
+        while batch := self.since(position, batch_size):
+            yield from batch
+            position = batch[-1].position
+
+    def head(self) -> int:
+        """Position of the newest event; 0 when the log is empty."""
+        with self.engine.connect() as connection:
+            return int(connection.execute(text("SELECT coalesce(max(position), 0) FROM events")).scalar_one())
+
+    def versions(self, stream_ids: Iterable[str]) -> dict[str, int]:
+        """Newest version of each stream that exists."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(
+                text("SELECT stream_id, max(version) FROM events WHERE stream_id = ANY(:ids) GROUP BY stream_id"),
+                {"ids": list(stream_ids)},
+            )
+            return {stream_id: version for stream_id, version in rows}
+
+
+def _row(event: NewEvent) -> dict[str, Any]:
+    row = event.model_dump(mode="json", exclude={"payload"})
+    row["type"] = event.payload.type
+    row["schema_version"] = event.payload.schema_version
+    row["body"] = event.payload.model_dump(mode="json")
+    return row
+
+
+def _event(row: Any) -> Event:
+    fields = dict(row)
+    body = fields.pop("body")
+    payload = CATALOGUE[fields["type"]].model_validate(body)
+    return Event(payload=payload, **fields)
+
+
+def _named(error: DBAPIError) -> Exception:
+    if getattr(error.orig, "sqlstate", None) == "MA001":
+        detail = json.loads(error.orig.diag.message_detail)  # type: ignore[union-attr]
+        return ConcurrencyError(**detail)
+    return error
+
+
