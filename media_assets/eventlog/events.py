@@ -296,13 +296,9 @@ def reprocess_requested(
     )
 
 
-def _outcome(
-    ref: StepRef, payload: Payload, identity: tuple[str, ...], cost: Cost, occurred_at: datetime
-) -> NewEvent:
+def _outcome(ref: StepRef, payload: Payload, identity: tuple[str, ...], cost: Cost, occurred_at: datetime) -> NewEvent:
     return NewEvent(
-        event_id=deterministic_id(
-            *identity, ref.item_id, ref.version_id, ref.step, ref.recipe, ref.generation
-        ),
+        event_id=deterministic_id(*identity, ref.item_id, ref.version_id, ref.step, ref.recipe, ref.generation),
         stream_id=item_stream(ref.item_id),
         payload=payload,
         occurred_at=occurred_at,

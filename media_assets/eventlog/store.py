@@ -33,7 +33,10 @@ class ConcurrencyError(Exception):
     actual: int
 
     def __str__(self) -> str:
-        return f"stream {self.stream_id} is at version {self.actual}, not at the expected {self.expected}: read it and decide again"
+        return (
+            f"stream {self.stream_id} is at version {self.actual}, not at the expected {self.expected}:"
+            " read it and decide again"
+        )
 
 
 class EventStore:
@@ -100,7 +103,7 @@ class EventStore:
                 text("SELECT stream_id, max(version) FROM events WHERE stream_id = ANY(:ids) GROUP BY stream_id"),
                 {"ids": list(stream_ids)},
             )
-            return {stream_id: version for stream_id, version in rows}
+            return dict(rows.tuples().all())
 
 
 def _row(event: NewEvent) -> dict[str, Any]:
@@ -123,5 +126,3 @@ def _named(error: DBAPIError) -> Exception:
         detail = json.loads(error.orig.diag.message_detail)  # type: ignore[union-attr]
         return ConcurrencyError(**detail)
     return error
-
-

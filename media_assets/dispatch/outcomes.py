@@ -1,0 +1,130 @@
+"""From a manifest's outcomes to events: what is recorded of a result, a rejection, a failure, an outage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from pydantic import ValidationError
+
+from lambdas.runtime.contract import Disposition, ItemError, ItemOutcome, Manifest
+from media_assets.dispatch.errors import ManifestError
+from media_assets.eventlog.events import (
+    Cost,
+    NewEvent,
+    StepAbandoned,
+    StepFailed,
+    UploadRejected,
+    step_abandoned,
+    step_failed,
+    step_succeeded,
+    upload_removed,
+)
+from media_assets.steps.step import Recipe, Step, Work
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """A file's own failures: wait `base_seconds`, doubling to `max_seconds`; dead after `max_attempts`."""
+
+    max_attempts: int
+    base_seconds: float
+    max_seconds: float
+
+    def retry_at(self, failures: int, retryable: bool, now: datetime) -> datetime | None:
+        """When to try again after the `failures`-th failure; None: never."""
+        if not retryable or failures >= self.max_attempts:
+            return None
+        return now + timedelta(seconds=min(self.base_seconds * 2 ** (failures - 1), self.max_seconds))
+
+
+@dataclass
+class Recorded:
+    """What becomes of a batch. `outages` are the items that an outage kept from an outcome, with its reason."""
+
+    events: list[NewEvent] = field(default_factory=list)
+    processed: list[Work] = field(default_factory=list)
+    rejected: list[Work] = field(default_factory=list)
+    failed: list[Work] = field(default_factory=list)
+    outages: list[tuple[Work, str]] = field(default_factory=list)
+
+
+def record(
+    works: Sequence[Work],
+    manifest: Manifest,
+    *,
+    step: Step,
+    recipe: Recipe,
+    policy: RetryPolicy,
+    run_id: str | None,
+    now: datetime,
+) -> Recorded:
+    """Events for a verified manifest. Raises ManifestError if a result isn't what the step promises."""
+    by_item = {str(work.item_id): work for work in works}
+    recorded = Recorded()
+    for outcome in manifest.outcomes:
+        work = by_item[outcome.item_id]
+        cost = Cost(
+            target="lambda",
+            run_id=run_id,
+            memory_mb=manifest.memory_mb,
+            milliseconds=outcome.metrics.milliseconds,
+            tokens_in=outcome.metrics.tokens_in,
+            tokens_out=outcome.metrics.tokens_out,
+        )
+        if outcome.error is None:
+            recorded.events.append(_result(step, recipe, work, outcome, cost, now))
+            recorded.processed.append(work)
+        else:
+            _error(recorded, recipe, work, outcome.error, manifest.attempt_id, cost, policy, now)
+    return recorded
+
+
+def _result(step: Step, recipe: Recipe, work: Work, outcome: ItemOutcome, cost: Cost, now: datetime) -> NewEvent:
+    try:
+        payload = step.payload(work, outcome)
+    except (ValidationError, KeyError, ValueError, TypeError) as error:
+        raise ManifestError(
+            f"{step.name} answered for item {work.item_id} with a result that is not one: {type(error).__name__}"
+        ) from error
+    return step_succeeded(work.ref(recipe), payload, cost=cost, occurred_at=now)
+
+
+def _error(
+    recorded: Recorded,
+    recipe: Recipe,
+    work: Work,
+    error: ItemError,
+    attempt_id: str,
+    cost: Cost,
+    policy: RetryPolicy,
+    now: datetime,
+) -> None:
+    ref = work.ref(recipe)
+    match error.code.disposition:
+        case Disposition.REJECT:
+            rejection = UploadRejected(version_id=work.version_id, code=error.code, message=error.message)
+            recorded.events.append(step_succeeded(ref, rejection, cost=cost, occurred_at=now))
+            recorded.rejected.append(work)
+        case Disposition.GONE:
+            recorded.events.append(upload_removed(work.item_id, work.version_id, user_id=work.user_id, occurred_at=now))
+            recorded.rejected.append(work)
+        case Disposition.OUTAGE:
+            recorded.outages.append((work, f"{error.code}: {error.message}"))
+        case Disposition.FAIL:
+            failures = work.failures + 1
+            retry_at = policy.retry_at(failures, error.retryable, now)
+            failure = StepFailed(
+                version_id=work.version_id,
+                attempt_id=attempt_id,
+                code=error.code,
+                message=error.message,
+                retry_at=retry_at,
+            )
+            recorded.events.append(step_failed(ref, failure, cost=cost, occurred_at=now))
+            if retry_at is None:
+                end = StepAbandoned(version_id=work.version_id, code=error.code, message=error.message, failures=failures)
+                free = Cost(target=cost.target, run_id=cost.run_id)
+                recorded.events.append(step_abandoned(ref, end, cost=free, occurred_at=now))
+            recorded.failed.append(work)

@@ -1,0 +1,88 @@
+"""Claims: a batch takes items under a lease before it is dispatched, so that nothing is computed by two runs at once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, text
+
+from media_assets.steps.step import Step, Work
+
+# New uploads (generation 0) before recomputations, oldest first. SKIP LOCKED: two runs claiming at once take different rows.
+_CLAIM = text("""
+    WITH due AS (
+        SELECT s.item_id, s.step
+        FROM steps s LEFT JOIN claims c USING (item_id, step)
+        WHERE s.step = :step AND s.state = 'pending' AND s.hour = ANY(:hours)
+          AND (s.retry_at IS NULL OR s.retry_at <= now())
+          AND (c.item_id IS NULL OR c.lease_expires_at < now())
+        ORDER BY s.generation > 0, s.position
+        LIMIT :limit
+        FOR UPDATE OF s SKIP LOCKED
+    ), claimed AS (
+        INSERT INTO claims (item_id, step, claim_id, run_id, lease_expires_at)
+        SELECT item_id, step, :claim_id, :run_id, now() + make_interval(secs => :lease_seconds) FROM due
+        ON CONFLICT (item_id, step) DO UPDATE
+        SET claim_id = excluded.claim_id, run_id = excluded.run_id, lease_expires_at = excluded.lease_expires_at
+        WHERE claims.lease_expires_at < now()
+        RETURNING item_id, step
+    )
+    SELECT s.item_id, s.user_id, i.bucket, i.key, i.version_id, i.size_bytes,
+           coalesce(i.width::bigint * i.height, 0) AS pixels, s.hour, s.step, s.generation, s.failures
+    FROM claimed JOIN steps s USING (item_id, step) JOIN items i USING (item_id)
+    ORDER BY s.generation > 0, s.position
+""")
+
+
+class Claims:
+    """The claims of one drain of one run, all under one lease that `renew` extends."""
+
+    def __init__(self, engine: Engine, *, run_id: str | None, lease_seconds: int) -> None:
+        self._engine = engine
+        self._run_id = run_id
+        self._lease_seconds = lease_seconds
+        self.claim_id = uuid.uuid4()
+
+    def take(self, step: Step, hours: Sequence[datetime], limit: int) -> list[Work]:
+        """Claim up to `limit` due items of these hours, with the facts that the step reads."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                _CLAIM,
+                {
+                    "step": step.name,
+                    "hours": list(hours),
+                    "limit": limit,
+                    "claim_id": self.claim_id,
+                    "run_id": self._run_id,
+                    "lease_seconds": self._lease_seconds,
+                },
+            )
+            works = [Work(**row._mapping) for row in rows]
+            inputs = step.inputs(connection, works) if works else {}
+        return [replace(work, input=inputs.get(work.item_id, {})) for work in works]
+
+    def renew(self) -> None:
+        """Extend the lease of everything still claimed."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                text("UPDATE claims SET lease_expires_at = now() + make_interval(secs => :s) WHERE claim_id = :claim_id"),
+                {"s": self._lease_seconds, "claim_id": self.claim_id},
+            )
+
+    def release(self, connection: Connection, works: Iterable[Work]) -> None:
+        """Give items back, within the transaction that records their outcome."""
+        connection.execute(
+            text("DELETE FROM claims WHERE claim_id = :claim_id AND step = :step AND item_id = ANY(:ids)"),
+            [
+                {"claim_id": self.claim_id, "step": step, "ids": [w.item_id for w in works if w.step == step]}
+                for step in {w.step for w in works}
+            ],
+        )
+
+    def release_all(self) -> None:
+        """Give back whatever is still claimed: the end of a drain, however it ends."""
+        with self._engine.begin() as connection:
+            connection.execute(text("DELETE FROM claims WHERE claim_id = :claim_id"), {"claim_id": self.claim_id})

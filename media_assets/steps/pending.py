@@ -1,0 +1,88 @@
+"""What is due, waiting, failed or stale: pure queries over the read models, claims and breakers."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from media_assets.settings import Settings
+from media_assets.steps.catalogue import STEPS
+
+
+@dataclass(frozen=True)
+class StepCounts:
+    """Items by where a step stands: due or waiting for a retry, claimed, finished, waiting after a failure, dead."""
+
+    pending: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    dead: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True)
+class StaleItem:
+    """An item whose result was computed by another recipe than today's."""
+
+    item_id: uuid.UUID
+    step: str
+    recipe: str
+    current_recipe: str
+
+
+def due_hours(connection: Connection) -> list[datetime]:
+    """Hours with work that could start now: pending, not waiting for a retry, unclaimed, its target's breaker closed."""
+    rows = connection.execute(
+        text("""
+            SELECT DISTINCT s.hour
+            FROM steps s
+            LEFT JOIN claims c ON c.item_id = s.item_id AND c.step = s.step AND c.lease_expires_at >= now()
+            LEFT JOIN breakers b ON b.target = s.step AND b.open_until > now()
+            WHERE s.state = 'pending' AND (s.retry_at IS NULL OR s.retry_at <= now())
+              AND c.item_id IS NULL AND b.target IS NULL
+            ORDER BY s.hour
+        """)
+    )
+    return [hour for (hour,) in rows]
+
+
+def step_counts(connection: Connection, hours: Sequence[datetime] | None = None) -> dict[str, StepCounts]:
+    """Counts by step, over all hours or the given ones. Every step is there, with zeros if it has no item."""
+    rows = connection.execute(
+        text("""
+            SELECT s.step,
+                   count(*) FILTER (WHERE s.state = 'pending' AND c.item_id IS NULL AND s.failures = 0) AS pending,
+                   count(*) FILTER (WHERE s.state = 'pending' AND c.item_id IS NOT NULL) AS running,
+                   count(*) FILTER (WHERE s.state = 'done') AS done,
+                   count(*) FILTER (WHERE s.state = 'pending' AND c.item_id IS NULL AND s.failures > 0) AS failed,
+                   count(*) FILTER (WHERE s.state = 'dead') AS dead,
+                   count(*) FILTER (WHERE s.state = 'rejected') AS rejected
+            FROM steps s
+            LEFT JOIN claims c ON c.item_id = s.item_id AND c.step = s.step AND c.lease_expires_at >= now()
+            WHERE CAST(:hours AS timestamptz[]) IS NULL OR s.hour = ANY(:hours)
+            GROUP BY s.step
+        """),
+        {"hours": None if hours is None else list(hours)},
+    )
+    found = {row.step: StepCounts(*row[1:]) for row in rows}
+    return {name: found.get(name, StepCounts()) for name in STEPS}
+
+
+def stale(connection: Connection, settings: Settings, step: str, hours: Sequence[datetime] | None = None) -> list[StaleItem]:
+    """Items whose result for `step` is of another recipe than the current one, oldest first."""
+    current = STEPS[step].recipe(settings).digest
+    rows = connection.execute(
+        text("""
+            SELECT item_id, step, recipe FROM steps
+            WHERE step = :step AND state = 'done' AND recipe <> :current
+              AND (CAST(:hours AS timestamptz[]) IS NULL OR hour = ANY(:hours))
+            ORDER BY position
+        """),
+        {"step": step, "current": current, "hours": None if hours is None else list(hours)},
+    )
+    return [StaleItem(row.item_id, row.step, row.recipe, current) for row in rows]

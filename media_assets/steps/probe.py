@@ -1,0 +1,37 @@
+"""probe: what an upload is, from its header bytes alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lambdas.runtime.contract import ItemOutcome
+from media_assets.eventlog.events import MediaProbed
+from media_assets.settings import Settings
+from media_assets.steps.step import Step, Work
+
+
+class Probe(Step):
+    name = "probe"
+    asset = "media_info"
+    upstream = None
+    version = 1
+
+    def parameters(self, settings: Settings) -> dict[str, Any]:
+        return {}
+
+    def limits(self, settings: Settings) -> dict[str, Any]:
+        return {"max_bytes": settings.max_upload_bytes, "max_pixels": settings.max_pixels}
+
+    def payload(self, work: Work, outcome: ItemOutcome) -> MediaProbed:
+        result = outcome.result or {}
+        return MediaProbed(
+            version_id=work.version_id,
+            kind=result["kind"],
+            format=result["format"],
+            content_type=result["content_type"],
+            width=result["upright_width"],
+            height=result["upright_height"],
+            orientation=result["orientation"],
+            frames=result.get("frames", 1),
+            exif=result.get("exif", {}),
+        )
