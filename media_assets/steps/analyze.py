@@ -19,6 +19,7 @@ class Analyze(Step):
     asset = "analyses"
     upstream = "thumbnail"
     version = 1
+    description = "What a vision model sees: category, summary, tags, objects with boxes, text, dominant colours."
     calls_model = True
 
     def parameters(self, settings: Settings) -> dict[str, Any]:

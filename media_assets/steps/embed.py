@@ -20,6 +20,7 @@ class Embed(Step):
     asset = "embeddings"
     upstream = "analyze"
     version = 1
+    description = "A vector of each analysis, for search by meaning."
     calls_model = True
 
     def parameters(self, settings: Settings) -> dict[str, Any]:

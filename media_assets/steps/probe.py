@@ -15,6 +15,7 @@ class Probe(Step):
     asset = "media_info"
     upstream = None
     version = 1
+    description = "What each upload is, measured from its header bytes alone; what can't be vouched for is rejected here."
 
     def parameters(self, settings: Settings) -> dict[str, Any]:
         return {}

@@ -77,6 +77,7 @@ class Step(ABC):
     asset: ClassVar[str]
     upstream: ClassVar[str | None]
     version: ClassVar[int]
+    description: ClassVar[str]
     calls_model: ClassVar[bool] = False
 
     @abstractmethod

@@ -15,6 +15,7 @@ class MakeThumbnails(Step):
     asset = "thumbnails"
     upstream = "probe"
     version = 1
+    description = "WebP pictures at several sizes, upright, sRGB, without private metadata, and a ThumbHash placeholder."
 
     def parameters(self, settings: Settings) -> dict[str, Any]:
         return {

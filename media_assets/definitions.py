@@ -1,0 +1,36 @@
+"""Everything that Dagster loads."""
+
+from dagster import Definitions, in_process_executor
+
+from media_assets.defs.assets.steps import step_assets
+from media_assets.defs.assets.uploads import uploads
+from media_assets.defs.checks.analyses import analyses_match_schema
+from media_assets.defs.checks.embeddings import embeddings_are_sound
+from media_assets.defs.checks.media_info import media_info_is_complete
+from media_assets.defs.checks.progress import progress_checks
+from media_assets.defs.checks.thumbnails import thumbnails_are_complete
+from media_assets.defs.checks.uploads import bucket_and_log_agree, replay_equals_live
+from media_assets.defs.jobs import image_pipeline
+from media_assets.defs.resource import MediaResource
+from media_assets.defs.schedules import checks_job, daily_checks, reconcile_job, reconcile_uploads
+from media_assets.defs.sensors.pending_work import pending_work_sensor
+from media_assets.defs.sensors.s3_upload import s3_upload_sensor
+
+defs = Definitions(
+    assets=[uploads, *step_assets],
+    asset_checks=[
+        bucket_and_log_agree,
+        replay_equals_live,
+        media_info_is_complete,
+        thumbnails_are_complete,
+        analyses_match_schema,
+        embeddings_are_sound,
+        *progress_checks,
+    ],
+    jobs=[image_pipeline, reconcile_job, checks_job],
+    sensors=[s3_upload_sensor, pending_work_sensor],
+    schedules=[reconcile_uploads, daily_checks],
+    resources={"media": MediaResource()},
+    # A process per step costs seconds each; a run is a thin conductor. `dagster asset materialize` uses this one too.
+    executor=in_process_executor,
+)

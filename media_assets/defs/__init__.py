@@ -1,0 +1,1 @@
+"""The Dagster layer: assets, checks, sensors, jobs and schedules over the event log and dispatch."""

@@ -1,0 +1,74 @@
+"""One asset a step: materializing an hour drains the step's due work of that hour."""
+
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    BackfillPolicy,
+    MaterializeResult,
+    asset,
+)
+
+from media_assets.defs.contact_sheet import contact_sheet
+from media_assets.defs.partitions import HOURS, hours_of, key_of
+from media_assets.defs.resource import MediaResource
+from media_assets.dispatch.drain import Tally, drain
+from media_assets.settings import get_settings
+from media_assets.steps.catalogue import IMAGE_PIPELINE, STEPS
+from media_assets.steps.pending import StepCounts, step_counts
+from media_assets.steps.step import Step
+
+
+def step_asset(step: Step) -> AssetsDefinition:
+    """The asset that a step's results are. A range backfill hands up to 24 hours to one run."""
+
+    @asset(
+        name=step.asset,
+        deps=[STEPS[step.upstream].asset if step.upstream else "uploads"],
+        partitions_def=HOURS,
+        backfill_policy=BackfillPolicy.multi_run(24),
+        code_version=step.recipe(get_settings()).digest,
+        group_name="images",
+        kinds={"lambda"},
+        description=step.description,
+    )
+    def _materialize(context: AssetExecutionContext, media: MediaResource) -> MaterializeResult[Any]:
+        hours = hours_of(context.partition_keys)
+        tallies = drain(
+            step,
+            hours,
+            store=media.store,
+            settings=media.settings,
+            invoke=media.invoker(context, step.name),
+            run_id=context.run_id,
+            on_batch=context.log.info,
+        )
+        for hour in hours:
+            with media.store.engine.connect() as connection:
+                counts = step_counts(connection, [hour])[step.name]
+            # Per hour: under a range one MaterializeResult would put the same figures on every hour.
+            context.add_asset_metadata(_metadata(media, tallies.get(hour, Tally()), counts), partition_key=key_of(hour))
+        return MaterializeResult()
+
+    return _materialize
+
+
+def _metadata(media: MediaResource, tally: Tally, counts: StepCounts) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "processed": tally.processed,
+        "failed": tally.failed,
+        "rejected": tally.rejected,
+        "pending": counts.pending + counts.running + counts.failed,
+        "bytes": tally.bytes_read,
+        "milliseconds": tally.milliseconds,
+    }
+    settings = media.settings
+    if settings.contact_sheet_base_url and tally.sample:
+        sheet = contact_sheet(media.s3, media.store.engine, settings.bucket, settings.contact_sheet_base_url, tally.sample)
+        if sheet is not None:
+            metadata["contact_sheet"] = sheet
+    return metadata
+
+
+step_assets = [step_asset(step) for step in IMAGE_PIPELINE]

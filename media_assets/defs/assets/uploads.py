@@ -1,0 +1,38 @@
+"""uploads: what is in the bucket. The upload sensor reports it; materializing it imports and repairs."""
+
+from typing import Any
+
+from dagster import AssetExecutionContext, BackfillPolicy, MaterializeResult, asset
+from sqlalchemy import text
+
+from media_assets.defs.partitions import HOURS, hours_of, key_of
+from media_assets.defs.resource import MediaResource
+from media_assets.uploads.reconcile import compare, repair
+
+
+@asset(partitions_def=HOURS, backfill_policy=BackfillPolicy.single_run(), group_name="images", kinds={"s3"})
+def uploads(context: AssetExecutionContext, media: MediaResource) -> MaterializeResult[Any]:
+    """Object versions under `uploads/`. Materializing lists the bucket once and appends whatever the log is missing for
+    the chosen hours: import of an existing bucket, repair of lost notifications."""
+    hours = set(hours_of(context.partition_keys))
+    difference = compare(
+        media.s3,
+        media.store.engine,
+        media.settings.bucket,
+        first_hour=media.settings.first_hour,
+        in_hours=hours.__contains__,
+    )
+    repaired = repair(media.store, difference)
+    context.log.info(f"bucket and log differed in {difference.count} versions; {len(repaired)} events appended")
+    with media.store.engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT hour, count(*), sum(size_bytes) FROM items WHERE hour = ANY(:hours) GROUP BY hour"),
+            {"hours": list(hours)},
+        )
+        found = {hour: (items, size_bytes) for hour, items, size_bytes in rows}
+    for hour in hours:
+        items, size_bytes = found.get(hour, (0, 0))
+        context.add_asset_metadata(
+            {"items": items, "bytes": int(size_bytes), "repaired": len(repaired)}, partition_key=key_of(hour)
+        )
+    return MaterializeResult()

@@ -1,0 +1,54 @@
+"""Nothing dead, or waiting beyond its backoff: one check a step."""
+
+from datetime import UTC, datetime, timedelta
+
+from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetChecksDefinition, AssetCheckSeverity, asset_check
+from sqlalchemy import Connection, text
+
+from media_assets.defs.checks.scope import Findings, Scope, scope_of
+from media_assets.defs.resource import MediaResource
+from media_assets.steps.catalogue import IMAGE_PIPELINE
+
+_GRACE = timedelta(minutes=10)
+"""How long due work may wait for a run before that is a problem."""
+
+
+def stuck(connection: Connection, scope: Scope, step: str, now: datetime) -> Findings:
+    """Items of the scope whose step is dead, or has been due for longer than the grace without anybody working on it."""
+    rows = connection.execute(
+        text("""
+            SELECT s.item_id, s.state, s.error_code, s.failures,
+                   coalesce(s.retry_at, greatest(u.received_at, up.finished_at)) AS due_at
+            FROM steps s
+            JOIN uploads u USING (item_id, version_id)
+            LEFT JOIN LATERAL (SELECT max(finished_at) AS finished_at FROM steps o WHERE o.item_id = s.item_id) up ON true
+            LEFT JOIN claims c ON c.item_id = s.item_id AND c.step = s.step AND c.lease_expires_at > now()
+            WHERE s.item_id = ANY(:ids) AND s.step = :step AND c.item_id IS NULL
+        """),
+        {"ids": scope.item_ids, "step": step},
+    ).all()
+    findings = Findings(checked=len(rows))
+    for row in rows:
+        if row.state == "dead":
+            findings.problems.append(f"{row.item_id}: dead after {row.failures} failures ({row.error_code})")
+        elif row.state == "pending" and row.due_at < now - _GRACE:
+            findings.problems.append(f"{row.item_id}: due since {row.due_at:%Y-%m-%d %H:%M} UTC and not started")
+    return findings
+
+
+def _progress_check(step: str, asset: str) -> AssetChecksDefinition:
+    @asset_check(
+        asset=asset,
+        name=f"{asset}_nothing_stuck",
+        description=f"No item's {step} is dead, or waiting beyond its backoff.",
+    )
+    def _check(context: AssetCheckExecutionContext, media: MediaResource) -> AssetCheckResult:
+        with media.store.engine.connect() as connection:
+            scope = scope_of(context, connection, step)
+            findings = stuck(connection, scope, step, datetime.now(UTC))
+        return findings.result(scope, AssetCheckSeverity.WARN)
+
+    return _check
+
+
+progress_checks = [_progress_check(step.name, step.asset) for step in IMAGE_PIPELINE]

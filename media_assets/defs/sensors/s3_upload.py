@@ -1,0 +1,111 @@
+"""Drains the upload queue into the event log and asks for runs."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from dagster import (
+    AssetMaterialization,
+    DefaultSensorStatus,
+    SensorEvaluationContext,
+    SensorResult,
+    sensor,
+)
+
+from media_assets.defs.jobs import image_pipeline
+from media_assets.defs.partitions import key_of
+from media_assets.defs.resource import MediaResource
+from media_assets.defs.sensors.runs import active_hours, run_requests
+from media_assets.eventlog.events import NewEvent, UploadReceived
+from media_assets.eventlog.store import EventStore
+from media_assets.settings import get_settings
+from media_assets.steps.pending import due_hours
+from media_assets.uploads.notifications import NotificationError, uploads_in
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+_APPEND_AT_ONCE = 200
+
+
+@dataclass
+class Drained:
+    """What a tick took from the queue: new uploads by hour, and messages that nobody can read (left for the DLQ)."""
+
+    arrived: Counter[datetime] = field(default_factory=Counter)
+    messages: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+
+def drain_queue(
+    sqs: "SQSClient",
+    queue_url: str,
+    store: EventStore,
+    *,
+    first_hour: datetime,
+    budget_seconds: float,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Drained:
+    """Append the queue's uploads in bulk and delete messages only after the append has committed.
+
+    Dying anywhere loses nothing: a message that comes again is a repeat of a fact. Stops after `budget_seconds` (a tick
+    of more than 60 s is killed) or when the queue is empty.
+    """
+    drained = Drained()
+    deadline = time.monotonic() + budget_seconds
+    empty = False
+    while not empty and time.monotonic() < deadline:
+        events: list[NewEvent] = []
+        receipts: list[str] = []
+        while len(receipts) < _APPEND_AT_ONCE and time.monotonic() < deadline:
+            messages = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=0).get("Messages", [])
+            if not messages:
+                empty = True
+                break
+            for message in messages:
+                try:
+                    events.extend(uploads_in(message["Body"], first_hour=first_hour, now=now()))
+                    receipts.append(message["ReceiptHandle"])
+                except NotificationError as error:
+                    drained.unreadable.append(str(error))
+        for event, (_, inserted) in zip(events, store.append(events), strict=True):
+            if inserted and isinstance(event.payload, UploadReceived):
+                drained.arrived[event.payload.hour] += 1
+        for start in range(0, len(receipts), 10):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts[start : start + 10])
+            ]
+            sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)  # type: ignore[arg-type]
+        drained.messages += len(receipts)
+    return drained
+
+
+@sensor(
+    job=image_pipeline,
+    minimum_interval_seconds=get_settings().upload_sensor_interval_seconds,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Uploads that S3 notifies of: into the event log, then a run for every hour with due work.",
+)
+def s3_upload_sensor(context: SensorEvaluationContext, media: MediaResource) -> SensorResult:
+    settings = media.settings
+    drained = drain_queue(
+        media.sqs,
+        settings.upload_queue_url,
+        media.store,
+        first_hour=settings.first_hour,
+        budget_seconds=settings.upload_sensor_budget_seconds,
+    )
+    for problem in drained.unreadable:
+        context.log.error(f"message left on the queue: {problem}")
+    with media.store.engine.connect() as connection:
+        due = due_hours(connection)
+    return SensorResult(
+        asset_events=[
+            AssetMaterialization("uploads", partition=key_of(hour), metadata={"arrived": arrived})
+            for hour, arrived in sorted(drained.arrived.items())
+        ],
+        run_requests=run_requests(due, active_hours(context.instance)),
+    )

@@ -1,0 +1,87 @@
+"""The AWS emulator: `ministack` as a process of our own, on loopback only.
+
+It keeps objects on disk; everything else (functions, queues and their messages, secrets) is gone when it ends, so who
+starts it deploys afterwards.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from media_assets.local.environment import base_environment
+from media_assets.local.ports import LOOPBACK
+from media_assets.local.processes import ProcessDiedError, ProcessRecord, spawn, stop_marked
+
+REGION = "us-east-1"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+WORKER_NICENESS = 10
+"""Of Lambda workers, so that sensors and run launches keep their pace beside them."""
+_START_SECONDS = 60
+_STOP_SECONDS = 5
+
+
+class Emulator:
+    """At most one emulator works in `folder`."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.folder = folder
+        self.log = log
+        self._mark = f"emulator:{folder}"
+
+    def start(self, port: int) -> ProcessRecord:
+        """Start it on 127.0.0.1:`port` and wait until it answers. Raises ProcessDiedError."""
+        scratch = self.folder / "scratch"  # unpacked functions, which a killed emulator leaves behind
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        record = spawn(
+            [sys.executable, "-m", "ministack"],
+            mark=self._mark,
+            environment=self._environment(port, scratch),
+            folder=self.folder,
+            log=self.log,
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while not answers(f"http://{LOOPBACK}:{port}/_ministack/health"):
+            if not record.is_alive or time.monotonic() > deadline:
+                raise ProcessDiedError("The AWS emulator", self.log)
+            time.sleep(0.05)
+        return record
+
+    def stop(self) -> None:
+        """End it and its Lambda workers, also those of one that was killed. Idempotent. Raises ProcessSurvivedError."""
+        stop_marked(self._mark, _STOP_SECONDS)
+
+    def _environment(self, port: int, scratch: Path) -> dict[str, str]:
+        return {
+            **base_environment(),
+            **CREDENTIALS,
+            "BIND_HOST": LOOPBACK,  # the default is every address, and it runs any code it is given
+            "GATEWAY_PORT": str(port),
+            "MINISTACK_REGION": REGION,
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self.folder / "s3"),
+            "TMPDIR": str(scratch),
+            "STATE_DIR": str(scratch),
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "LAMBDA_EXECUTOR": "local",
+            "DOCKER_HOST": f"unix://{scratch}/no-docker.sock",  # this person's containers are none of its business
+            "MEDIA_WORKER_NICE": str(WORKER_NICENESS),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def answers(url: str) -> bool:
+    """Whether a GET brings a status below 400; no proxy is asked."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False

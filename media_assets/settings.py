@@ -1,0 +1,186 @@
+"""Every knob of the system, in one typed place; nothing else reads `os.environ` for configuration.
+
+Values come from environment variables, `MEDIA_<FIELD>` unless a field names its own; an empty variable counts as unset.
+`media-assets env` prints those of the running one-machine stack.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ModelProvider = Literal["local", "openai"]
+T = TypeVar("T")
+
+
+class SettingMissingError(RuntimeError):
+    """A setting that has no default is needed, and its environment variable is not set."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f'{variable} is not set. One-machine stack: media-assets up; eval "$(media-assets env)"')
+        self.variable = variable
+
+
+class Settings(BaseSettings):
+    """Frozen; read it through `get_settings()`. Tests construct it with keyword arguments (field names)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MEDIA_", env_ignore_empty=True, frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    # Where things are.
+    stage: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{0,19}$")
+    """Names one deployment; part of every AWS resource name."""
+    state_dir: Path = Path(".media-assets")
+    """Folder of the one-machine stack's data, made absolute when read."""
+    bucket_name: str | None = Field(default=None, validation_alias="MEDIA_BUCKET")
+    """Read it as `bucket`."""
+    upload_queue: str | None = Field(default=None, validation_alias="MEDIA_UPLOAD_QUEUE_URL")
+    """Read it as `upload_queue_url`."""
+    database: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    """Event log and read models, as a libpq URL (`postgresql://…`), which psql takes too. Read it as `database_url`."""
+    owner_database: SecretStr | None = Field(default=None, validation_alias="MEDIA_OWNER_DATABASE_URL")
+    """The same database as its owner, who migrates it and replays into a shadow schema. Read it as `owner_database_url`."""
+    dagster_url: str | None = Field(default=None, validation_alias="DAGSTER_URL")
+    """Address of the Dagster UI, for links that people click."""
+
+    # What is accepted.
+    first_hour: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    """The first hourly partition, a full UTC hour in ISO 8601 (`2026-01-01T00:00Z`); earlier objects belong to it."""
+    max_upload_bytes: int = Field(default=100_000_000, gt=0)
+    max_pixels: int = Field(default=100_000_000, gt=0)
+    """Width times height, as stored; larger pictures are refused before they are decoded."""
+
+    # How results look. Part of the steps' recipes: a change makes existing results stale.
+    thumbnail_sizes_px: tuple[int, ...] = (256, 800, 1600)
+    """Long sides, ascending; in the environment a JSON list."""
+    thumbnail_quality: int = Field(default=80, ge=1, le=100)
+    """WebP quality."""
+    thumbnail_method: int = Field(default=4, ge=0, le=6)
+    """WebP effort: 0 is fastest, 6 is smallest."""
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    """Seen only by what starts the one-machine stack, which hands it to Secrets Manager; functions read it there."""
+    model_provider: ModelProvider = Field(
+        default_factory=lambda fields: "openai" if fields.get("openai_api_key") else "local"
+    )
+    """`openai`, any endpoint that speaks its protocol, when a key is set; otherwise the embedded models."""
+    model_base_url: str | None = None
+    """Endpoint of the `openai` provider; unset means OpenAI's own."""
+    analyze_model: str = Field(default_factory=lambda fields: _model_defaults(fields).analyze_model)
+    analyze_input_px: int = Field(default=800, gt=0)
+    """Which thumbnail the analysis looks at, by its long side; one of `thumbnail_sizes_px`."""
+    embed_model: str = Field(default_factory=lambda fields: _model_defaults(fields).embed_model)
+    embed_dimensions: int = Field(default_factory=lambda fields: _model_defaults(fields).embed_dimensions, gt=0)
+
+    # How work is done.
+    upload_sensor_interval_seconds: int = Field(default=5, gt=0)
+    upload_sensor_budget_seconds: float = Field(default=20, gt=0, lt=60)
+    """How long one tick drains the queue; Dagster kills a tick after 60 s."""
+    pending_work_sensor_interval_seconds: int = Field(default=5, gt=0)
+    lease_seconds: int = Field(default=30, gt=0)
+    """A claim that its run stopped renewing is pending again after this long."""
+    dispatch_threads: int = Field(default=2, gt=0)
+    """Concurrent invocations of one run. Times concurrent runs, it stays under the functions' reserved concurrency."""
+    batch_max_items: int = Field(default=64, gt=0)
+    batch_max_bytes: int = Field(default=64_000_000, gt=0)
+    batch_max_pixels: int = Field(default=100_000_000, gt=0)
+    """About three seconds of decoding and scaling on one core. A single larger item is a batch of its own."""
+    batch_max_model_calls: int = Field(default=4, gt=0)
+    """Items of a batch that calls a paid model, whose answers take seconds each."""
+    model_timeout_seconds: float = Field(default=300, gt=0)
+    """One attempt of a model call."""
+    invoke_timeout_seconds: float = Field(default=910, gt=900)
+    """How long dispatch waits for a function's answer; above Lambda's longest run, 900 s."""
+    max_attempts: int = Field(default=5, gt=0)
+    """Failures of a file's own before its step is dead."""
+    retry_base_seconds: float = Field(default=10, gt=0)
+    """Wait after the first failure, doubled after each further one; breakers use the same."""
+    retry_max_seconds: float = Field(default=120, gt=0)
+    contact_sheet_base_url: str | None = None
+    """Where browsers reach the bucket's objects, for pictures on materializations; unset: none are made. Whoever reads
+    Dagster's history sees them. The one-machine stack sets it."""
+
+    @property
+    def bucket(self) -> str:
+        """Raises SettingMissingError, as the other accessors do."""
+        return _required(self.bucket_name, "MEDIA_BUCKET")
+
+    @property
+    def upload_queue_url(self) -> str:
+        return _required(self.upload_queue, "MEDIA_UPLOAD_QUEUE_URL")
+
+    @property
+    def database_url(self) -> str:
+        """For SQLAlchemy. In clear text: it may hold a password, so hand it to nothing that prints."""
+        return _sqlalchemy_url(_required(self.database, "DATABASE_URL"))
+
+    @property
+    def owner_database_url(self) -> str:
+        """For SQLAlchemy, in clear text."""
+        return _sqlalchemy_url(_required(self.owner_database, "MEDIA_OWNER_DATABASE_URL"))
+
+    @property
+    def model_api_key_secret_name(self) -> str:
+        """Secrets Manager's name of the model endpoint's API key."""
+        return f"media-assets-{self.stage}/model-api-key"
+
+    @property
+    def cloudformation_stack_name(self) -> str:
+        return f"media-assets-{self.stage}"
+
+    def function_name(self, step: str) -> str:
+        """The Lambda function of a step."""
+        return f"media-assets-{self.stage}-{step}"
+
+    @field_validator("state_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("first_hour")
+    @classmethod
+    def _full_utc_hour(cls, value: datetime) -> datetime:
+        if value.utcoffset() != timedelta(0) or value.minute or value.second or value.microsecond:
+            raise ValueError(f"{value.isoformat()} is not a full hour in UTC; write it like 2026-01-01T00:00Z")
+        return value.astimezone(UTC)
+
+    @field_validator("thumbnail_sizes_px")
+    @classmethod
+    def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or value[0] < 1 or list(value) != sorted(set(value)):
+            raise ValueError(f"{list(value)} must be distinct positive numbers of pixels, ascending")
+        return value
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read from its environment once. Raises ValidationError for a value out of range."""
+    return Settings()
+
+
+class _ModelDefaults(NamedTuple):
+    analyze_model: str
+    embed_model: str
+    embed_dimensions: int
+
+
+def _model_defaults(fields: dict[str, Any]) -> _ModelDefaults:
+    if fields.get("model_provider") == "openai":
+        return _ModelDefaults("gpt-4.1-mini", "text-embedding-3-small", 1536)
+    return _ModelDefaults("local/efficientnet-lite0+nanodet-g", "local/all-minilm-l6-v2-int8", 384)
+
+
+def _sqlalchemy_url(url: SecretStr) -> str:
+    scheme, _, rest = url.get_secret_value().partition("://")
+    return f"{scheme.partition('+')[0]}+psycopg://{rest}"
+
+
+def _required(value: T | None, variable: str) -> T:
+    if value is None:
+        raise SettingMissingError(variable)
+    return value
