@@ -20,6 +20,7 @@ class Disposition(StrEnum):
     REJECT = "reject"  # the file can't be processed, now or ever: UploadRejected, never retried
     FAIL = "fail"  # attributable to this file: counts towards dead
     OUTAGE = "outage"  # ours or a dependency's: costs the file no attempt
+    AGAIN = "again"  # it wasn't attempted: due again at once
     GONE = "gone"  # the object version no longer exists: UploadRemoved
 
 
@@ -43,6 +44,7 @@ class ErrorCode(StrEnum):
     MODEL_NOT_CONFIGURED = "model_not_configured"
     STORAGE_UNAVAILABLE = "storage_unavailable"
 
+    NOT_STARTED = "not_started"
     SOURCE_GONE = "source_gone"
 
     @property
@@ -65,6 +67,7 @@ _DISPOSITIONS = {
     ErrorCode.MODEL_UNAVAILABLE: Disposition.OUTAGE,
     ErrorCode.MODEL_NOT_CONFIGURED: Disposition.OUTAGE,
     ErrorCode.STORAGE_UNAVAILABLE: Disposition.OUTAGE,
+    ErrorCode.NOT_STARTED: Disposition.AGAIN,
     ErrorCode.SOURCE_GONE: Disposition.GONE,
 }
 

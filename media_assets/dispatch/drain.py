@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import OperationalError
@@ -135,7 +135,7 @@ class _Drain:
             self._commit(works, future.result())
         except BatchDiedError as died:
             if len(works) > 1:
-                return halves(works)
+                return [[replace(work, attempt=work.attempt + 1) for work in half] for half in halves(works)]
             self._commit(works, _alone(request, died))
         except (TargetUnavailableError, ManifestError) as broken:
             self._trip(broken)
@@ -153,15 +153,16 @@ class _Drain:
         )
         with self._store.engine.begin() as connection:
             self._store.append(recorded.events, connection)
-            self._claims.release(connection, works)
+            self._claims.settle(connection, [*recorded.processed, *recorded.rejected, *recorded.failed])
+            self._claims.release(connection, recorded.postponed)
             if not recorded.outages:
                 breakers.reset(connection, self._step.name)
         self._count(recorded)
         if recorded.outages:
-            self._trip(TargetUnavailableError(recorded.outages[0][1]))
+            self._trip(TargetUnavailableError(recorded.outages[0]))
         self._on_batch(
             f"{self._step.name}: {len(recorded.processed)} processed, {len(recorded.rejected)} rejected,"
-            f" {len(recorded.failed)} failed, {len(recorded.outages)} postponed"
+            f" {len(recorded.failed)} failed, {len(recorded.postponed)} postponed"
         )
 
     def _count(self, recorded: Recorded) -> None:
@@ -190,7 +191,7 @@ class _Drain:
         return StepRequest(
             batch_id=str(uuid.uuid4()),
             attempt_id=str(uuid.uuid4()),
-            attempt=1 + max(work.failures for work in works),
+            attempt=max(work.attempt for work in works),
             step=self._step.name,
             recipe=self._recipe.digest,
             parameters=self._parameters,

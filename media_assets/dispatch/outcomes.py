@@ -41,13 +41,14 @@ class RetryPolicy:
 
 @dataclass
 class Recorded:
-    """What becomes of a batch. `outages` are the items that an outage kept from an outcome, with its reason."""
+    """What becomes of a batch. `postponed` items have no outcome: not attempted, or kept from one by `outages`."""
 
     events: list[NewEvent] = field(default_factory=list)
     processed: list[Work] = field(default_factory=list)
     rejected: list[Work] = field(default_factory=list)
     failed: list[Work] = field(default_factory=list)
-    outages: list[tuple[Work, str]] = field(default_factory=list)
+    postponed: list[Work] = field(default_factory=list)
+    outages: list[str] = field(default_factory=list)
 
 
 def record(
@@ -110,8 +111,11 @@ def _error(
         case Disposition.GONE:
             recorded.events.append(upload_removed(work.item_id, work.version_id, user_id=work.user_id, occurred_at=now))
             recorded.rejected.append(work)
+        case Disposition.AGAIN:
+            recorded.postponed.append(work)
         case Disposition.OUTAGE:
-            recorded.outages.append((work, f"{error.code}: {error.message}"))
+            recorded.postponed.append(work)
+            recorded.outages.append(f"{error.code}: {error.message}")
         case Disposition.FAIL:
             failures = work.failures + 1
             retry_at = policy.retry_at(failures, error.retryable, now)

@@ -26,19 +26,21 @@ _CLAIM = text("""
         INSERT INTO claims (item_id, step, claim_id, run_id, lease_expires_at)
         SELECT item_id, step, :claim_id, :run_id, now() + make_interval(secs => :lease_seconds) FROM due
         ON CONFLICT (item_id, step) DO UPDATE
-        SET claim_id = excluded.claim_id, run_id = excluded.run_id, lease_expires_at = excluded.lease_expires_at
+        SET claim_id = excluded.claim_id, run_id = excluded.run_id, lease_expires_at = excluded.lease_expires_at,
+            attempts = claims.attempts + 1
         WHERE claims.lease_expires_at < now()
-        RETURNING item_id, step
+        RETURNING item_id, step, attempts
     )
     SELECT s.item_id, s.user_id, i.bucket, i.key, i.version_id, i.size_bytes,
-           coalesce(i.width::bigint * i.height, 0) AS pixels, s.hour, s.step, s.generation, s.failures
+           coalesce(i.width::bigint * i.height, 0) AS pixels, s.hour, s.step, s.generation, s.failures,
+           claimed.attempts + s.failures AS attempt
     FROM claimed JOIN steps s USING (item_id, step) JOIN items i USING (item_id)
     ORDER BY s.generation > 0, s.position
 """)
 
 
 class Claims:
-    """The claims of one drain of one run, all under one lease that `renew` extends."""
+    """The claims of one drain of one step, all under one lease that `renew` extends."""
 
     def __init__(self, engine: Engine, *, run_id: str | None, lease_seconds: int) -> None:
         self._engine = engine
@@ -72,17 +74,24 @@ class Claims:
                 {"s": self._lease_seconds, "claim_id": self.claim_id},
             )
 
-    def release(self, connection: Connection, works: Iterable[Work]) -> None:
-        """Give items back, within the transaction that records their outcome."""
+    def settle(self, connection: Connection, works: Iterable[Work]) -> None:
+        """Forget the claims of items whose outcome the same transaction records."""
         connection.execute(
-            text("DELETE FROM claims WHERE claim_id = :claim_id AND step = :step AND item_id = ANY(:ids)"),
-            [
-                {"claim_id": self.claim_id, "step": step, "ids": [w.item_id for w in works if w.step == step]}
-                for step in {w.step for w in works}
-            ],
+            text("DELETE FROM claims WHERE claim_id = :claim_id AND item_id = ANY(:ids)"),
+            {"claim_id": self.claim_id, "ids": [work.item_id for work in works]},
+        )
+
+    def release(self, connection: Connection, works: Iterable[Work]) -> None:
+        """Give items back without an outcome. They may have been attempted, so their claims stay, expired, and count."""
+        connection.execute(
+            text("UPDATE claims SET lease_expires_at = '-infinity' WHERE claim_id = :claim_id AND item_id = ANY(:ids)"),
+            {"claim_id": self.claim_id, "ids": [work.item_id for work in works]},
         )
 
     def release_all(self) -> None:
         """Give back whatever is still claimed: the end of a drain, however it ends."""
         with self._engine.begin() as connection:
-            connection.execute(text("DELETE FROM claims WHERE claim_id = :claim_id"), {"claim_id": self.claim_id})
+            connection.execute(
+                text("UPDATE claims SET lease_expires_at = '-infinity' WHERE claim_id = :claim_id"),
+                {"claim_id": self.claim_id},
+            )

@@ -31,7 +31,8 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Work:
-    """An item's due step, claimed. `pixels` is 0 until the item is probed; `failures` counts earlier failed attempts."""
+    """An item's due step, claimed. `pixels` is 0 until the item is probed; `failures` counts earlier failed attempts,
+    `attempt` counts this one and every earlier one, also those that never reported back."""
 
     item_id: uuid.UUID
     user_id: str
@@ -44,6 +45,7 @@ class Work:
     step: str
     generation: int
     failures: int
+    attempt: int
     input: Mapping[str, Any] = field(default_factory=dict)
 
     def ref(self, recipe: Recipe) -> StepRef:

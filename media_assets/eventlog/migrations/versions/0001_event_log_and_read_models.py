@@ -221,6 +221,7 @@ CREATE TABLE claims (
     claim_id         uuid NOT NULL,
     run_id           text,
     lease_expires_at timestamptz NOT NULL,
+    attempts         integer NOT NULL DEFAULT 1,
     PRIMARY KEY (item_id, step)
 );
 CREATE INDEX claims_by_claim ON claims (claim_id);

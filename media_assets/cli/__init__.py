@@ -1,0 +1,54 @@
+"""The command line: `media-assets …`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+
+from media_assets.cli import demo, items, stack, work
+from media_assets.cli.output import CommandError, err
+from media_assets.dispatch.errors import TargetUnavailableError
+from media_assets.eventlog.items import ItemNotFoundError
+from media_assets.settings import SettingMissingError
+
+app = typer.Typer(
+    help="Photos dropped into S3 come out as thumbnails, analyses and embeddings.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, work.replay,
+    work.reprocess, stack.env, demo.demo,
+):  # fmt: skip
+    app.command()(command)
+
+_TOLD = (CommandError, ItemNotFoundError, SettingMissingError, TargetUnavailableError)
+
+
+def main() -> None:
+    """Entry point. Expected errors are one line on stderr and exit status 1; Ctrl-C is 130."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except _TOLD as error:
+        _fail(str(error))
+    except OperationalError as error:
+        _fail(f"the database doesn't answer ({type(error.orig).__name__}); is the stack up? media-assets up")
+    except (BotoCoreError, ClientError) as error:
+        _fail(f"AWS doesn't answer as it should: {error}; is the stack up? media-assets up")
+    except ValidationError as error:
+        _fail("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)))
+
+
+def _fail(message: str) -> None:
+    err.print(f"[red]error:[/red] {message}", soft_wrap=True)
+    sys.exit(1)

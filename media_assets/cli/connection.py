@@ -1,0 +1,48 @@
+"""Which system a command talks to: the one that the environment names, otherwise the running one-machine stack."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+
+from media_assets.cli.output import CommandError
+from media_assets.eventlog.store import EventStore
+from media_assets.local.stack import Stack
+from media_assets.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+
+@cache
+def settings() -> Settings:
+    """Settings of the system to talk to. Raises CommandError if there is none."""
+    if "DATABASE_URL" not in os.environ:
+        stack = Stack(get_settings())
+        environment = stack.running_environment()
+        if environment is None:
+            raise CommandError("the stack is not running; start it with: media-assets up")
+        os.environ.update(environment)
+        get_settings.cache_clear()
+    return get_settings()
+
+
+@cache
+def store() -> EventStore:
+    return EventStore.connect(settings().database_url)
+
+
+@cache
+def s3() -> S3Client:
+    settings()
+    return boto3.client("s3")
+
+
+@cache
+def sqs() -> SQSClient:
+    settings()
+    return boto3.client("sqs")

@@ -1,0 +1,165 @@
+"""Commands about items: upload, show, events, search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from media_assets.cli import connection
+from media_assets.cli.output import CommandError, Json, bytes_text, err, out, print_json, print_table
+from media_assets.cli.uploading import Upload, find_files, follow, put
+from media_assets.eventlog.events import item_stream
+from media_assets.eventlog.items import describe, resolve
+from media_assets.eventlog.search import nearest
+from media_assets.query_vector import embed_query
+
+Item = Annotated[str, typer.Argument(help="Item id, or S3 key such as uploads/me/photo.jpg.")]
+
+
+def upload(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders with everything in them.", exists=True)],
+    user: Annotated[str, typer.Option(help="Whose upload it is: 1 to 64 of a-z, 0-9 and '-'.")] = "me",
+    wait: Annotated[bool, typer.Option("--wait", help="Follow until each file is done, rejected or failed.")] = False,
+    timeout: Annotated[float, typer.Option(help="Give up waiting after this many seconds without any progress.")] = 600,
+    as_json: Json = False,
+) -> None:
+    """Upload files to the bucket, as any S3 client would.
+
+    Exit status 1 if one fails or is rejected; the reason stands in a line each.
+
+    Example: media-assets upload ~/Pictures/holiday --user ada --wait
+    """
+    files = find_files(paths)
+    if not files:
+        raise CommandError(f"no file in {', '.join(map(str, paths))}")
+    settings = connection.settings()
+    progress = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err
+    )
+    uploads: list[Upload] = []
+    with progress:
+        task = progress.add_task("uploading", total=len(files))
+        for path, name in files:
+            uploads.append(put(connection.s3(), settings.bucket, path, f"uploads/{user}/{name}"))
+            progress.advance(task)
+        if wait:
+            task = progress.add_task("processing", total=len(uploads))
+            follow(
+                connection.store().engine,
+                uploads,
+                timeout_seconds=timeout,
+                on_progress=lambda finished: progress.update(task, completed=finished),
+            )
+    if as_json:
+        print_json([each.as_json() for each in uploads])
+    else:
+        _print_uploads(uploads)
+    if any(each.state in {"failed", "rejected"} for each in uploads):
+        raise typer.Exit(1)
+
+
+def _print_uploads(uploads: list[Upload]) -> None:
+    bad = [each for each in uploads if each.state in {"failed", "rejected"}]
+    for each in bad:
+        out.print(f"[red]{each.state}[/red] {each.path}: {each.code}: {each.message}", soft_wrap=True)
+    good = len(uploads) - len(bad)
+    state = "done" if any(each.state == "done" for each in uploads) else "uploaded"
+    out.print(f"{good} of {len(uploads)} {state}")
+
+
+def show(item: Item, as_json: Json = False) -> None:
+    """Show an item with everything derived from it.
+
+    Example: media-assets show uploads/me/chelsea.png
+    """
+    with connection.store().engine.connect() as db:
+        found = describe(db, resolve(db, item))
+    if as_json:
+        print_json(found)
+        return
+    analysis, rejection = found["analysis"] or {}, found["rejection"] or {}
+    rows: list[tuple[str, object]] = [
+        ("item", found["item_id"]),
+        ("key", f"s3://{found['bucket']}/{found['key']}"),
+        ("state", found["state"]),
+        ("rejected", f"{rejection['code']}: {rejection['message']}" if rejection else None),
+        ("format", found["format"]),
+        ("size", found["width"] and f"{found['width']} x {found['height']} px, {bytes_text(found['size_bytes'])}"),
+        ("summary", analysis.get("summary")),
+        ("category", analysis.get("category")),
+        ("tags", ", ".join(analysis.get("tags", []))),
+        ("objects", ", ".join(f"{o['caption']} ({o['confidence']:.0%})" for o in analysis.get("objects", []))),
+        ("text", " / ".join(analysis.get("text", []))),
+        ("colours", ", ".join(f"{c['name']} {c['share']:.0%}" for c in analysis.get("dominant_colours", []))),
+        ("analysed by", analysis.get("model")),
+        ("embedding", found["embedding"] and f"{found['embedding']['model']}, {found['embedding']['dimensions']} dimensions"),
+        *((f"{t['size']} px", f"{t['width']} x {t['height']}  {t['key']}") for t in found["thumbnails"]),
+        *(
+            (name, f"{step['state']} after {step['failures']} failures: {step['error']['message']}")
+            for name, step in found["steps"].items()
+            if step["error"] and step["state"] != "done"
+        ),
+    ]
+    print_table(found["key"], ("", ""), [row for row in rows if row[1]])
+
+
+def events(item: Item, as_json: Json = False) -> None:
+    """Show what happened to an item, straight from the event log.
+
+    Example: media-assets events uploads/me/chelsea.png
+    """
+    store = connection.store()
+    with store.engine.connect() as db:
+        item_id = resolve(db, item)
+    history = store.stream(item_stream(item_id))
+    if as_json:
+        print_json(
+            [
+                {**event.model_dump(mode="json", exclude={"payload", "expected_version"}),
+                 "payload": event.payload.model_dump(mode="json")}
+                for event in history
+            ]
+        )  # fmt: skip
+        return
+    print_table(
+        str(item_id),
+        ("#", "when (UTC)", "event", "step", "recipe", "ms", "Dagster run"),
+        [
+            (
+                event.version,
+                f"{event.occurred_at:%Y-%m-%d %H:%M:%S}",
+                event.type,
+                event.step,
+                event.recipe,
+                event.milliseconds or "",
+                (event.run_id or "")[:8],
+            )
+            for event in history
+        ],
+    )
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for, in words.")],
+    limit: Annotated[int, typer.Option(help="At most this many hits.", min=1, max=100)] = 10,
+    as_json: Json = False,
+) -> None:
+    """Find items by meaning.
+
+    Example: media-assets search "a sleeping kitten" --limit 3
+    """
+    settings = connection.settings()
+    vector = embed_query(settings, query)
+    with connection.store().engine.begin() as db:
+        hits = nearest(db, vector, settings.embed_model, limit)
+    if as_json:
+        print_json(
+            [{"item_id": str(h.item_id), "key": h.key, "score": round(h.score, 4), "summary": h.summary} for h in hits]
+        )
+    elif not hits:
+        out.print("nothing is searchable yet")
+    else:
+        print_table(query, ("score", "key", "summary"), [(f"{hit.score:.3f}", hit.key, hit.summary) for hit in hits])

@@ -1,0 +1,134 @@
+"""Uploading files and following them through the read models until each has come to an end."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, text
+
+from media_assets.eventlog.events import item_id_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_POLL_SECONDS = 0.5
+_FINISHED = {"done", "rejected", "failed"}
+
+
+@dataclass
+class Upload:
+    """A file on its way. `state`: uploaded, then done, rejected or failed; `seconds` since its PUT."""
+
+    path: Path
+    key: str
+    item_id: uuid.UUID
+    version_id: str
+    started: float
+    state: str = "uploaded"
+    code: str | None = None
+    message: str | None = None
+    seconds: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "key": self.key,
+            "item_id": str(self.item_id),
+            "state": self.state,
+            "code": self.code,
+            "message": self.message,
+            "seconds": self.seconds and round(self.seconds, 2),
+        }
+
+    def finish(self, state: str, code: str | None = None, message: str | None = None) -> None:
+        self.state, self.code, self.message = state, code, message
+        self.seconds = time.monotonic() - self.started
+
+
+def find_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Files with the name each gets in the bucket: folders keep their inner structure, hidden files stay out."""
+    files: list[tuple[Path, str]] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(each for each in path.rglob("*") if each.is_file())
+            files += [
+                (each, (Path(path.resolve().name) / each.relative_to(path)).as_posix())
+                for each in inside
+                if not any(part.startswith(".") for part in each.relative_to(path).parts)
+            ]
+        else:
+            files.append((path, path.name))
+    return files
+
+
+def put(s3: S3Client, bucket: str, path: Path, key: str) -> Upload:
+    """PUT one file. Raises botocore's errors."""
+    started = time.monotonic()
+    with path.open("rb") as body:
+        answer = s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return Upload(path, key, item_id_of(bucket, key), answer.get("VersionId", "null"), started)
+
+
+def follow(
+    engine: Engine, uploads: Sequence[Upload], *, timeout_seconds: float, on_progress: Callable[[int], None] = lambda n: None
+) -> None:
+    """Wait until every upload is done, rejected or failed, and note how each ended.
+
+    One that was replaced by a newer upload of its key ends as failed with code `superseded`; those still unfinished
+    after `timeout_seconds` without any progress as failed with code `timeout`, though the system goes on with them.
+    """
+    waiting = {upload.item_id: upload for upload in uploads}
+    for upload in uploads:
+        if waiting[upload.item_id] is not upload:
+            upload.finish("failed", "superseded", "a later file of this call has the same key")
+    deadline = time.monotonic() + timeout_seconds
+    while waiting and time.monotonic() < deadline:
+        finished = _finish(engine, waiting)
+        for item_id in finished:
+            del waiting[item_id]
+        if finished:
+            deadline = time.monotonic() + timeout_seconds
+        on_progress(len(uploads) - len(waiting))
+        if waiting:
+            time.sleep(_POLL_SECONDS)
+    for upload in waiting.values():
+        upload.finish("failed", "timeout", f"not finished: no progress for {timeout_seconds:.0f} s; see media-assets status")
+
+
+def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("""
+                SELECT i.item_id, i.version_id, i.state, i.rejection_code, i.rejection_message,
+                       s.step, s.error_code, s.error_message,
+                       EXISTS (SELECT FROM uploads u WHERE u.item_id = i.item_id AND u.version_id = w.version_id) AS known
+                FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS text[])) AS w (item_id, version_id)
+                JOIN items i USING (item_id)
+                LEFT JOIN steps s ON s.item_id = i.item_id AND s.state = 'dead'
+            """),
+            {"ids": list(waiting), "versions": [upload.version_id for upload in waiting.values()]},
+        ).all()
+    finished = []
+    for row in rows:
+        upload = waiting[row.item_id]
+        if row.version_id != upload.version_id:
+            if not row.known:
+                continue
+            upload.finish("failed", "superseded", "a newer upload of the key, or its removal, took its place")
+        elif row.state == "rejected":
+            upload.finish("rejected", row.rejection_code, row.rejection_message)
+        elif row.state == "failed":
+            upload.finish("failed", row.error_code, f"{row.step}: {row.error_message}")
+        elif row.state == "removed":
+            upload.finish("failed", "removed", "the object is no longer in the bucket")
+        elif row.state in _FINISHED:
+            upload.finish(row.state)
+        else:
+            continue
+        finished.append(row.item_id)
+    return finished

@@ -1,0 +1,106 @@
+"""An item with everything derived from it, as people and clients ask for it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+
+class ItemNotFoundError(LookupError):
+    """There is no such item. The text says what was looked for."""
+
+
+def resolve(connection: Connection, reference: str) -> uuid.UUID:
+    """The item that an item id, an S3 key or an `s3://bucket/key` address names. Raises ItemNotFoundError."""
+    try:
+        found = connection.execute(
+            text("SELECT item_id FROM items WHERE item_id = :id"), {"id": uuid.UUID(reference)}
+        ).scalar_one_or_none()
+    except ValueError:
+        bucket, key = None, reference
+        if reference.startswith("s3://"):
+            bucket, _, key = reference.removeprefix("s3://").partition("/")
+        found = connection.execute(
+            text("SELECT item_id FROM items WHERE key = :key AND (CAST(:bucket AS text) IS NULL OR bucket = :bucket) LIMIT 1"),
+            {"key": key, "bucket": bucket},
+        ).scalar_one_or_none()
+    if found is None:
+        raise ItemNotFoundError(f"no item {reference!r}: give an item id or an S3 key such as uploads/me/photo.jpg")
+    return uuid.UUID(str(found))
+
+
+def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:
+    """The item's current version and what was derived from it, as JSON values.
+
+    Shape: {item_id, bucket, key, version_id, etag, size_bytes, user_id, hour, kind, format, state, width, height, exif,
+    thumbnails: [{size, width, height, key, sha256}], placeholder, analysis: {category, summary, tags, objects, text,
+    dominant_colours, provider, model, analysis_id} | null, embedding: {model, dimensions} | null,
+    rejection: {code, message} | null, steps: {step: {state, failures, retry_at, error}}}. Pixels are of the upright
+    original. Raises ItemNotFoundError.
+    """
+    item = connection.execute(text("SELECT * FROM items WHERE item_id = :id"), {"id": item_id}).one_or_none()
+    if item is None:
+        raise ItemNotFoundError(f"no item {item_id}")
+    current = {"id": item_id, "version": item.version_id}
+    thumbnails = connection.execute(
+        text("SELECT * FROM thumbnails WHERE item_id = :id AND version_id = :version ORDER BY size"), current
+    ).all()
+    analysis = connection.execute(
+        text("SELECT * FROM analyses WHERE item_id = :id AND version_id = :version"), current
+    ).one_or_none()
+    embedding = connection.execute(
+        text("SELECT model, dimensions FROM embeddings WHERE item_id = :id AND version_id = :version"), current
+    ).one_or_none()
+    steps = connection.execute(text("SELECT * FROM steps WHERE item_id = :id"), current).all()
+    return {
+        "item_id": str(item.item_id),
+        "bucket": item.bucket,
+        "key": item.key,
+        "version_id": item.version_id,
+        "etag": item.etag,
+        "size_bytes": item.size_bytes,
+        "user_id": item.user_id,
+        "hour": item.hour.isoformat(),
+        "kind": item.kind,
+        "format": item.format,
+        "state": item.state,
+        "width": item.width,
+        "height": item.height,
+        "exif": item.exif,
+        "thumbnails": [
+            {"size": t.size, "width": t.width, "height": t.height, "key": t.key, "sha256": t.sha256} for t in thumbnails
+        ],
+        "placeholder": thumbnails[0].placeholder if thumbnails else None,
+        "analysis": analysis
+        and {
+            "category": analysis.category,
+            "summary": analysis.summary,
+            "tags": analysis.tags,
+            "objects": analysis.objects,
+            "text": analysis.text,
+            "dominant_colours": analysis.dominant_colours,
+            "provider": analysis.provider,
+            "model": analysis.model,
+            "analysis_id": str(analysis.analysis_id),
+        },
+        "embedding": embedding and {"model": embedding.model, "dimensions": embedding.dimensions},
+        "rejection": {"code": item.rejection_code, "message": item.rejection_message} if item.rejection_code else None,
+        "steps": {
+            step.step: {
+                "state": step.state,
+                "failures": step.failures,
+                "retry_at": step.retry_at.isoformat() if step.retry_at else None,
+                "error": {"code": step.error_code, "message": step.error_message} if step.error_code else None,
+            }
+            for step in steps
+        },
+    }
+
+
+def counts_by_state(connection: Connection) -> dict[str, int]:
+    """How many items are received, processing, done, rejected, failed, removed; states without items are left out."""
+    return {
+        state: number for state, number in connection.execute(text("SELECT state, count(*) FROM items GROUP BY 1 ORDER BY 1"))
+    }
