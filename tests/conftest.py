@@ -1,0 +1,112 @@
+"""What many tests stand on: a real Postgres with fresh migrated databases, and a real AWS emulator with fresh buckets."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from media_assets.eventlog.events import NewEvent, UploadReceived, hour_of, upload_received
+from media_assets.eventlog.migrate import upgrade
+from media_assets.eventlog.store import EventStore
+from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
+from media_assets.local.ports import free_port
+from media_assets.local.postgres import EmbeddedPostgres
+from media_assets.settings import get_settings
+
+APPLICATION_ROLE = "media_assets_app"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A server of its own, with a migrated database `template_media` to copy."""
+    folder = tmp_path_factory.mktemp("postgres")
+    server = EmbeddedPostgres(folder, folder / "postgres.log")
+    server.start()
+    try:
+        _administer(server, "CREATE DATABASE template_media")
+        upgrade(server.url("template_media", "psycopg"))
+        yield server
+    finally:
+        server.stop()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test. `store` appends and reads as the application's role; `owner_url` may do anything."""
+
+    owner_url: str
+    application_url: str
+    store: EventStore
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """An empty, migrated database."""
+    name = f"test_{uuid.uuid4().hex}"
+    _administer(postgres, f"CREATE DATABASE {name} TEMPLATE template_media")
+    owner_url = postgres.url(name, "psycopg")
+    application_url = owner_url.replace("//postgres@", f"//{APPLICATION_ROLE}@")
+    store = EventStore.connect(application_url)
+    try:
+        yield Database(owner_url, application_url, store)
+    finally:
+        store.engine.dispose()
+        _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def store(database: Database) -> EventStore:
+    return database.store
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an AWS emulator on a free port of the loopback interface."""
+    folder = tmp_path_factory.mktemp("aws")
+    emulator = Emulator(folder, folder / "emulator.log")
+    port = free_port()
+    emulator.start(port)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        emulator.stop()
+
+
+@pytest.fixture
+def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The emulator as what boto3 finds by itself; its address."""
+    for name, value in {**CREDENTIALS, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": aws_endpoint}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    return aws_endpoint
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_this_test() -> Iterator[None]:
+    """Settings are read once a process; a test that changes the environment gets its own."""
+    get_settings.cache_clear()
+    yield
+    get_settings.cache_clear()
+
+
+def received(
+    key: str = "uploads/ada/cat.jpg", version: str = "v1", *, sequencer: str = "01", at: datetime | None = None, size: int = 1000
+) -> NewEvent:
+    """UploadReceived for a version of a key in bucket `photos`."""
+    at = at or datetime.now(UTC)
+    payload = UploadReceived(
+        bucket="photos", key=key, version_id=version, etag="e", size_bytes=size, sequencer=sequencer, hour=hour_of(at)
+    )
+    return upload_received(payload, user_id="ada", occurred_at=at)
+
+
+def _administer(server: EmbeddedPostgres, statement: str) -> None:
+    engine = create_engine(server.url("postgres", "psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
