@@ -31,7 +31,7 @@ _TIMEOUT_SECONDS = 300
 
 def demo(
     exit_after: Annotated[bool, typer.Option("--exit", help="Stop after the report instead of staying up.")] = False,
-    photos: Annotated[Path, typer.Option(help="A folder of photographs to use instead of the samples.", exists=True)] = _SAMPLES,
+    photos: Annotated[Path, typer.Option(help="A folder of photographs instead of the samples.", exists=True)] = _SAMPLES,
 ) -> None:
     """Start the stack, upload photographs, wait for the sensors, and report.
 
@@ -88,7 +88,9 @@ def _run(files: list[tuple[Path, str]], began: float) -> bool:
     for query in _QUERIES:
         with store.engine.begin() as db:
             hits = nearest(db, embed_query(settings, query), settings.embed_model, 3)
-        print_table(f'search: "{query}"', ("score", "photo", "summary"), [(f"{h.score:.2f}", _name(h.key), h.summary) for h in hits])
+        print_table(
+            f'search: "{query}"', ("score", "photo", "summary"), [(f"{h.score:.2f}", _name(h.key), h.summary) for h in hits]
+        )
     done = sum(upload.state == "done" for upload in uploads)
     slowest = max(upload.seconds or 0 for upload in uploads)
     out.print(

@@ -156,9 +156,7 @@ def search(
     with connection.store().engine.begin() as db:
         hits = nearest(db, vector, settings.embed_model, limit)
     if as_json:
-        print_json(
-            [{"item_id": str(h.item_id), "key": h.key, "score": round(h.score, 4), "summary": h.summary} for h in hits]
-        )
+        print_json([{"item_id": str(h.item_id), "key": h.key, "score": round(h.score, 4), "summary": h.summary} for h in hits])
     elif not hits:
         out.print("nothing is searchable yet")
     else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,9 +36,7 @@ def status(as_json: Json = False) -> None:
     with connection.store().engine.connect() as db:
         states = counts_by_state(db)
         steps = {name: vars(counts) for name, counts in step_counts(db).items()}
-        breakers = [
-            {"target": b.target, "open_until": b.open_until.isoformat(), "reason": b.reason} for b in open_breakers(db)
-        ]
+        breakers = [{"target": b.target, "open_until": b.open_until.isoformat(), "reason": b.reason} for b in open_breakers(db)]
         rejections = db.execute(
             text("SELECT rejection_code, count(*) FROM items WHERE state = 'rejected' GROUP BY 1 ORDER BY 1")
         ).all()
@@ -60,26 +60,30 @@ def status(as_json: Json = False) -> None:
     columns = ("pending", "running", "done", "failed", "dead", "rejected")
     print_table("steps", ("step", *columns), [(name, *(counts[c] for c in columns)) for name, counts in steps.items()])
     print_table("queues", ("queue", "waiting", "in flight"), [(n, q["waiting"], q["in_flight"]) for n, q in queues.items()])
-    print_table("last runs", ("run", "job", "hour", "status"), [(r["run_id"][:8], r["job"], r["hour"], r["status"]) for r in runs])
+    print_table(
+        "last runs", ("run", "job", "hour", "status"), [(r["run_id"][:8], r["job"], r["hour"], r["status"]) for r in runs]
+    )
     for breaker in breakers:
         out.print(f"[yellow]{breaker['target']} is paused until {breaker['open_until']}: {breaker['reason']}[/yellow]")
 
 
 def _queue_depths(sqs: SQSClient, queue_url: str) -> dict[str, dict[str, int]]:
-    """Depths of the upload queue and its dead-letter queue, whose messages nobody could read or record."""
-    dead_letters = sqs.list_queues(QueueNamePrefix=queue_url.rsplit("/", 1)[1])
-    urls = {"uploads": queue_url}
-    urls |= {"uploads_dead_letters": url for url in dead_letters.get("QueueUrls", []) if url != queue_url}
-    depths = {}
-    for name, url in urls.items():
-        attributes = sqs.get_queue_attributes(
-            QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        )["Attributes"]
-        depths[name] = {
-            "waiting": int(attributes["ApproximateNumberOfMessages"]),
-            "in_flight": int(attributes["ApproximateNumberOfMessagesNotVisible"]),
-        }
+    """Depths of the upload queue and of its dead-letter queue, which has the messages that nobody could read or record."""
+    uploads = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    depths = {"uploads": _depth(uploads)}
+    if "RedrivePolicy" in uploads:
+        name = json.loads(uploads["RedrivePolicy"])["deadLetterTargetArn"].rsplit(":", 1)[1]
+        dead_letter_url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=dead_letter_url, AttributeNames=["All"])["Attributes"]
+        depths["uploads_dead_letters"] = _depth(attributes)
     return depths
+
+
+def _depth(attributes: Mapping[Any, str]) -> dict[str, int]:
+    return {
+        "waiting": int(attributes["ApproximateNumberOfMessages"]),
+        "in_flight": int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+    }
 
 
 def _last_runs() -> list[dict[str, Any]]:
