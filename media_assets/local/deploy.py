@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -89,8 +91,15 @@ def store_model_api_key(key: SecretStr, *, endpoint_url: str, stage: str = "loca
 
 
 def _session() -> boto3.Session:
-    """The emulator's own credentials, whatever the shell has: a real key has no business there."""
-    return boto3.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
+    """The emulator's own credentials and no proxy, whatever the shell has: a real key has no business there."""
+    direct = botocore.session.Session()
+    direct.set_default_client_config(Config(proxies={}))
+    return boto3.Session(
+        CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        region_name=REGION,
+        botocore_session=direct,
+    )
 
 
 def _publish_assets(assembly: Path, manifest: str, s3: S3Client, account: str) -> dict[str, str]:

@@ -11,7 +11,11 @@ from sqlalchemy import Connection, Engine, text
 
 from media_assets.steps.step import Step, Work
 
-# New uploads (generation 0) before recomputations, oldest first. SKIP LOCKED: two runs claiming at once take different rows.
+# Two runs that claim a step at once take turns for a few milliseconds, so that the second one sees what the first took.
+# Row locks with SKIP LOCKED would need the right to update read models, which only their folds have.
+_TAKE_TURNS = text("SELECT pg_advisory_xact_lock(7236456, hashtext(:step))")
+
+# New uploads (generation 0) before recomputations, oldest first.
 _CLAIM = text("""
     WITH due AS (
         SELECT s.item_id, s.step
@@ -21,7 +25,6 @@ _CLAIM = text("""
           AND (c.item_id IS NULL OR c.lease_expires_at < now())
         ORDER BY s.generation > 0, s.position
         LIMIT :limit
-        FOR UPDATE OF s SKIP LOCKED
     ), claimed AS (
         INSERT INTO claims (item_id, step, claim_id, run_id, lease_expires_at)
         SELECT item_id, step, :claim_id, :run_id, now() + make_interval(secs => :lease_seconds) FROM due
@@ -51,6 +54,7 @@ class Claims:
     def take(self, step: Step, hours: Sequence[datetime], limit: int) -> list[Work]:
         """Claim up to `limit` due items of these hours, with the facts that the step reads."""
         with self._engine.begin() as connection:
+            connection.execute(_TAKE_TURNS, {"step": step.name})
             rows = connection.execute(
                 _CLAIM,
                 {

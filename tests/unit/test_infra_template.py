@@ -1,0 +1,296 @@
+"""The synthesized template: what is stored how, who may do what, and what differs between stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.steps import STEPS
+from media_assets.local.synth import node_executable
+
+if TYPE_CHECKING:
+    from aws_cdk.assertions import Template
+
+BUCKET = "${Bucket.Arn}"
+STAGES = ("local", "dev", "prod")
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JSII_NODE", str(node_executable()))
+        patch.setenv("JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def templates(node: None) -> dict[str, Template]:
+    from aws_cdk import App
+    from aws_cdk.assertions import Template
+
+    from infra.app import add_stack
+
+    return {stage: Template.from_stack(add_stack(App(analytics_reporting=False), stage)) for stage in STAGES}
+
+
+@pytest.fixture
+def template(templates: dict[str, Template]) -> Template:
+    return templates["prod"]
+
+
+def test_the_bucket_keeps_every_version_in_private_and_encrypted(template: Template) -> None:
+    template.resource_count_is("AWS::S3::Bucket", 1)
+    template.has_resource(
+        "AWS::S3::Bucket",
+        {
+            "DeletionPolicy": "RetainExceptOnCreate",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": {
+                "BucketName": {"Fn::Join": ["", ["media-assets-prod-", {"Ref": "AWS::AccountId"}]]},
+                "VersioningConfiguration": {"Status": "Enabled"},
+                "BucketEncryption": {
+                    "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+                },
+                "PublicAccessBlockConfiguration": {
+                    "BlockPublicAcls": True,
+                    "BlockPublicPolicy": True,
+                    "IgnorePublicAcls": True,
+                    "RestrictPublicBuckets": True,
+                },
+            },
+        },
+    )
+
+
+def test_only_previews_expire(template: Template) -> None:
+    (bucket,) = template.find_resources("AWS::S3::Bucket").values()
+    expiring = [
+        rule
+        for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+        if {"ExpirationInDays", "NoncurrentVersionExpiration"} & rule.keys()
+    ]
+    assert [(rule["Prefix"], rule["ExpirationInDays"]) for rule in expiring] == [("previews/", 30)]
+
+
+def test_nobody_talks_to_bucket_or_queues_in_clear_text(template: Template) -> None:
+    policies = {
+        **template.find_resources("AWS::S3::BucketPolicy"),
+        **template.find_resources("AWS::SQS::QueuePolicy"),
+    }
+    assert len(policies) == 3
+    for policy in policies.values():
+        refusal = {"Bool": {"aws:SecureTransport": "false"}}
+        statements = policy["Properties"]["PolicyDocument"]["Statement"]
+        assert any(s["Effect"] == "Deny" and s["Condition"] == refusal for s in statements)
+
+
+def test_only_uploads_are_notified_and_only_by_this_bucket(template: Template) -> None:
+    from aws_cdk.assertions import Match
+
+    template.has_resource_properties(
+        "AWS::S3::Bucket",
+        {
+            "NotificationConfiguration": {
+                "QueueConfigurations": [
+                    {
+                        "Event": "s3:ObjectCreated:*",
+                        "Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": "uploads/"}]}},
+                        "Queue": Match.any_value(),
+                    }
+                ]
+            }
+        },
+    )
+    senders = [
+        statement
+        for policy in template.find_resources("AWS::SQS::QueuePolicy").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+    ]
+    assert [(s["Action"], s["Principal"]) for s in senders] == [
+        ("sqs:SendMessage", {"Service": "s3.amazonaws.com"}),
+    ]
+    condition = senders[0]["Condition"]
+    assert readable(condition["ArnEquals"]["aws:SourceArn"]).endswith(":s3:::media-assets-prod-${AWS::AccountId}")
+    assert readable(condition["StringEquals"]["aws:SourceAccount"]) == "${AWS::AccountId}"
+
+
+def test_an_upload_message_lasts_two_weeks_and_is_given_up_after_five_tries(template: Template) -> None:
+    from aws_cdk.assertions import Match
+
+    template.resource_properties_count_is(
+        "AWS::SQS::Queue", {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}, 2
+    )
+    template.has_resource_properties(
+        "AWS::SQS::Queue",
+        {
+            "VisibilityTimeout": 120,
+            "RedrivePolicy": {"maxReceiveCount": 5, "deadLetterTargetArn": Match.any_value()},
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "rights"),
+    [
+        ("probe", {"s3:GetObject": {"uploads/*"}, "s3:GetObjectVersion": {"uploads/*"}}),
+        (
+            "thumbnail",
+            {
+                "s3:GetObject": {"uploads/*", "derived/*/thumbnail/*"},
+                "s3:GetObjectVersion": {"uploads/*", "derived/*/thumbnail/*"},
+                "s3:PutObject": {"derived/*/thumbnail/*"},
+            },
+        ),
+        (
+            "analyze",
+            {
+                "s3:GetObject": {"derived/*/thumbnail/*", "derived/*/analyze/*"},
+                "s3:GetObjectVersion": {"derived/*/thumbnail/*", "derived/*/analyze/*"},
+                "s3:PutObject": {"derived/*/analyze/*"},
+                "secretsmanager:GetSecretValue": {"model-api-key"},
+            },
+        ),
+        (
+            "embed",
+            {
+                "s3:GetObject": {"derived/*/embed/*"},
+                "s3:GetObjectVersion": {"derived/*/embed/*"},
+                "s3:PutObject": {"derived/*/embed/*"},
+                "secretsmanager:GetSecretValue": {"model-api-key"},
+            },
+        ),
+    ],
+)
+def test_a_function_may_do_what_its_step_needs_and_nothing_else(
+    template: Template, step: str, rights: dict[str, set[str]]
+) -> None:
+    secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:media-assets-prod"
+    log_group = f"${{{step.capitalize()}Logs.Arn}}"
+    expected = {
+        action: {f"{secret}/{name}-??????" if action.startswith("secret") else f"{BUCKET}/{name}" for name in names}
+        for action, names in rights.items()
+    }
+    expected |= {"s3:ListBucket": {BUCKET}, "logs:CreateLogStream": {log_group}, "logs:PutLogEvents": {log_group}}
+    role_id = function(template, step)["Properties"]["Role"]["Fn::GetAtt"][0]
+    role = template.find_resources("AWS::IAM::Role")[role_id]
+
+    assert granted(template, role_id) == expected
+    assert not role["Properties"].keys() & {"ManagedPolicyArns", "Policies"}
+    (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+@pytest.mark.parametrize(
+    ("step", "memory", "timeout"),
+    [("probe", 512, 60), ("thumbnail", 2048, 120), ("analyze", 2048, 300), ("embed", 1024, 300)],
+)
+def test_a_function_has_its_size_and_its_time(template: Template, step: str, memory: int, timeout: int) -> None:
+    properties = function(template, step)["Properties"]
+    assert (properties["MemorySize"], properties["Timeout"]) == (memory, timeout)
+    assert properties["FunctionName"] == f"media-assets-prod-{step}"
+    assert properties["Handler"] == f"lambdas.{step}.handler.handler"
+
+
+def test_only_steps_that_call_models_know_the_name_of_the_key_and_nothing_holds_the_key(template: Template) -> None:
+    environments = {step.name: function(template, step.name)["Properties"]["Environment"]["Variables"] for step in STEPS}
+    named = {step: variables.get("MODEL_API_KEY_SECRET") for step, variables in environments.items()}
+    secret = "media-assets-prod/model-api-key"
+    assert named == {"probe": None, "thumbnail": None, "analyze": secret, "embed": secret}
+    assert all(variables["MEDIA_STAGE"] == "prod" for variables in environments.values())
+    assert all(readable(variables["MEDIA_BUCKET"]) == "${Bucket}" for variables in environments.values())
+    template.resource_count_is("AWS::SecretsManager::Secret", 0)
+
+
+@pytest.mark.parametrize(
+    ("stage", "days", "concurrency", "alarms"), [("local", 7, None, 0), ("dev", 7, 10, 5), ("prod", 90, 50, 5)]
+)
+def test_stages_differ_in_logs_concurrency_and_alarms(
+    templates: dict[str, Template], stage: str, days: int, concurrency: int | None, alarms: int
+) -> None:
+    template = templates[stage]
+    template.resource_properties_count_is("AWS::Logs::LogGroup", {"RetentionInDays": days}, len(STEPS))
+    functions = template.find_resources("AWS::Lambda::Function").values()
+    assert {f["Properties"].get("ReservedConcurrentExecutions") for f in functions} == {concurrency}
+    template.resource_count_is("AWS::CloudWatch::Alarm", alarms)
+
+
+def test_an_unknown_stage_is_refused_by_name() -> None:
+    from infra.stages import stage_named
+
+    with pytest.raises(ValueError, match=r"no stage 'production'.*prod"):
+        stage_named("production")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_clients_find_everything_in_the_outputs(templates: dict[str, Template], stage: str) -> None:
+    outputs = templates[stage].find_outputs("*").keys()
+    functions = {f"{step.name.capitalize()}FunctionName" for step in STEPS}
+    assert outputs >= {"BucketName", "UploadQueueUrl", "UploadDeadLetterQueueUrl"} | functions
+
+
+def test_functions_get_a_layer_each_where_one_was_built_and_a_stage_in_the_cloud_insists_on_it(
+    node: None, tmp_path: Path
+) -> None:
+    from aws_cdk import App
+    from aws_cdk.assertions import Annotations, Match, Template
+
+    from infra.app import add_stack
+
+    for step in STEPS:
+        (tmp_path / step.name / "python").mkdir(parents=True)
+        (tmp_path / step.name / "python" / "package.py").write_text(step.name)
+    with_layers = add_stack(App(), "prod", tmp_path)
+    without = add_stack(App(), "prod")
+
+    functions = Template.from_stack(with_layers).find_resources("AWS::Lambda::Function").values()
+    layers = {f["Properties"]["Layers"][0]["Ref"] for f in functions}
+    assert len(layers) == len(STEPS)
+    Annotations.from_stack(with_layers).has_no_error("*", Match.any_value())
+    Annotations.from_stack(without).has_error("*", Match.string_like_regexp("infra.layers"))
+
+
+def function(template: Template, step: str) -> Any:
+    (found,) = [
+        resource
+        for resource in template.find_resources("AWS::Lambda::Function").values()
+        if resource["Properties"]["FunctionName"].endswith(f"-{step}")
+    ]
+    return found
+
+
+def granted(template: Template, role: str) -> dict[str, set[str]]:
+    """Resources by action, of every policy attached to the role; conditions and refusals are not expected there."""
+    rights: dict[str, set[str]] = {}
+    for policy in template.find_resources("AWS::IAM::Policy").values():
+        if {"Ref": role} not in policy["Properties"]["Roles"]:
+            continue
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+            assert statement.keys() == {"Action", "Effect", "Resource"}
+            assert statement["Effect"] == "Allow"
+            for action in _listed(statement["Action"]):
+                rights.setdefault(action, set()).update(readable(r) for r in _listed(statement["Resource"]))
+    return rights
+
+
+def readable(value: Any) -> str:
+    """A template value as one writes it in Fn::Sub, logical ids without their construct's path and CDK's hash."""
+    if isinstance(value, str):
+        return value
+    if "Ref" in value:
+        return f"${{{_short(value['Ref'])}}}"
+    if "Fn::GetAtt" in value:
+        return f"${{{_short(value['Fn::GetAtt'][0])}.{value['Fn::GetAtt'][1]}}}"
+    separator, parts = value["Fn::Join"]
+    return str(separator).join(readable(part) for part in parts)
+
+
+def _short(logical_id: str) -> str:
+    return logical_id if "::" in logical_id else logical_id[:-8].removeprefix("Storage").removeprefix("Functions")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
