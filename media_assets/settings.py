@@ -6,6 +6,7 @@ Values come from environment variables, `MEDIA_<FIELD>` unless a field names its
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ModelProvider = Literal["local", "openai"]
 T = TypeVar("T")
+_SECRET = {"openai_api_key", "database", "owner_database"}
 
 
 class SettingMissingError(RuntimeError):
@@ -65,9 +67,7 @@ class Settings(BaseSettings):
     """WebP effort: 0 is fastest, 6 is smallest."""
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     """Seen only by what starts the one-machine stack, which hands it to Secrets Manager; functions read it there."""
-    model_provider: ModelProvider = Field(
-        default_factory=lambda fields: "openai" if fields.get("openai_api_key") else "local"
-    )
+    model_provider: ModelProvider = Field(default_factory=lambda fields: "openai" if fields.get("openai_api_key") else "local")
     """`openai`, any endpoint that speaks its protocol, when a key is set; otherwise the embedded models."""
     model_base_url: str | None = None
     """Endpoint of the `openai` provider; unset means OpenAI's own."""
@@ -78,10 +78,11 @@ class Settings(BaseSettings):
     embed_dimensions: int = Field(default_factory=lambda fields: _model_defaults(fields).embed_dimensions, gt=0)
 
     # How work is done.
-    upload_sensor_interval_seconds: int = Field(default=5, gt=0)
+    upload_sensor_interval_seconds: int = Field(default=4, gt=0)
+    """Dagster looks every 5 s whose interval is over; one of 5 s is just not, so it would tick every 10 s."""
     upload_sensor_budget_seconds: float = Field(default=20, gt=0, lt=60)
     """How long one tick drains the queue; Dagster kills a tick after 60 s."""
-    pending_work_sensor_interval_seconds: int = Field(default=5, gt=0)
+    pending_work_sensor_interval_seconds: int = Field(default=4, gt=0)
     lease_seconds: int = Field(default=30, gt=0)
     """A claim that its run stopped renewing is pending again after this long."""
     dispatch_threads: int = Field(default=2, gt=0)
@@ -136,6 +137,17 @@ class Settings(BaseSettings):
     def function_name(self, step: str) -> str:
         """The Lambda function of a step."""
         return f"media-assets-{self.stage}-{step}"
+
+    def as_environment(self) -> dict[str, str]:
+        """Variables from which another process reads the same settings: those that were given, none that may be secret."""
+        given = self.model_dump(mode="json", include=self.model_fields_set | {"model_provider"}, exclude=_SECRET)
+        return {
+            str(type(self).model_fields[name].validation_alias or f"MEDIA_{name.upper()}"): (
+                value if isinstance(value, str) else json.dumps(value)
+            )
+            for name, value in given.items()
+            if value is not None
+        }
 
     @field_validator("state_dir")
     @classmethod

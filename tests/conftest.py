@@ -95,7 +95,12 @@ def _settings_of_this_test() -> Iterator[None]:
 
 
 def received(
-    key: str = "uploads/ada/cat.jpg", version: str = "v1", *, sequencer: str = "01", at: datetime | None = None, size: int = 1000
+    key: str = "uploads/ada/cat.jpg",
+    version: str = "v1",
+    *,
+    sequencer: str = "01",
+    at: datetime | None = None,
+    size: int = 1000,
 ) -> NewEvent:
     """UploadReceived for a version of a key in bucket `photos`."""
     at = at or datetime.now(UTC)

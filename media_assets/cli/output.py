@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
-out = Console(soft_wrap=True, highlight=False)
+_PIPED_WIDTH = 120
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
@@ -26,7 +29,11 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", expand=False)
+    """A table for people; columns without a name get no header line."""
+    named = any(columns)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="dim", show_header=named, box=box.SIMPLE_HEAD
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:

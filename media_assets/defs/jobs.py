@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dagster import AssetSelection, define_asset_job
 
-from media_assets.defs.partitions import HOURS
 from media_assets.steps.catalogue import IMAGE_PIPELINE
 
 PIPELINE_TAG = "media/pipeline"
@@ -13,7 +12,6 @@ HOUR_TAG = "media/hour"
 image_pipeline = define_asset_job(
     "image_pipeline",
     selection=AssetSelection.assets(*(step.asset for step in IMAGE_PIPELINE)),
-    partitions_def=HOURS,
     tags={PIPELINE_TAG: "image"},
     description="Everything that is due for the photos of an hour: probe, thumbnails, analyses, embeddings, and their checks.",
 )

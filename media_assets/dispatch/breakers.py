@@ -42,5 +42,5 @@ def trip(engine: Engine, target: str, reason: str, *, base_seconds: float, max_s
 
 
 def reset(connection: Connection, target: str) -> None:
-    """The target answered: forget that it was down."""
-    connection.execute(text("DELETE FROM breakers WHERE target = :target"), {"target": target})
+    """The target answered: forget that it was down. An open breaker stays: the answer is to a batch sent before the outage."""
+    connection.execute(text("DELETE FROM breakers WHERE target = :target AND open_until <= now()"), {"target": target})

@@ -8,7 +8,8 @@ function that still runs again, up to four times: one attempt, a read timeout ab
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from dagster_aws.pipes import PipesLambdaEventContextInjector
 from dagster_pipes import PipesParams
 
 from lambdas.runtime.contract import ErrorCode, Manifest, StepRequest
-from media_assets.dispatch.errors import BatchDiedError, TargetUnavailableError
+from media_assets.dispatch.errors import BatchDiedError, ManifestError, TargetUnavailableError
 from media_assets.dispatch.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -42,10 +43,14 @@ class PayloadMessageReader(PipesMessageReader):
         finally:
             self._handler = None
 
-    def consume(self, messages: Sequence[Mapping[str, Any]]) -> None:
+    def consume(self, messages: Any) -> None:
+        """Raises ManifestError for what aren't Pipes messages."""
         assert self._handler is not None, "consume() belongs inside an open Pipes session"
-        for message in messages:
-            self._handler.handle_message(message)  # type: ignore[arg-type]
+        try:
+            for message in messages:
+                self._handler.handle_message(message)
+        except Exception as error:  # Dagster's handler takes messages apart without looking at them first
+            raise ManifestError(f"message of a kind that Pipes doesn't have ({type(error).__name__})") from error
 
     def no_messages_debug_text(self) -> str:
         return "Attempted to read messages from the payload that the Lambda function returned."
@@ -96,19 +101,28 @@ class LambdaBatchClient:
             raise TargetUnavailableError(f"{function_name}: {error.response['Error']['Code']}") from error
         except BotoCoreError as error:
             raise TargetUnavailableError(f"{function_name}: {type(error).__name__}") from error
-        answer = json.loads(body)
+        try:
+            answer = json.loads(body, parse_constant=_refuse)
+        except ValueError as error:
+            raise ManifestError(f"{function_name} answered with {len(body)} bytes that aren't JSON") from error
         if "FunctionError" in response:
             raise function_error(function_name, answer if isinstance(answer, dict) else {})
         return answer
 
 
+def _refuse(constant: str) -> None:
+    """NaN and Infinity, which Python's json module writes and the event log can't hold."""
+    raise ValueError(f"{constant} is not JSON")
+
+
 def function_error(function_name: str, answer: Mapping[str, Any]) -> Exception:
     """What a FunctionError means: killed by its time limit, killed otherwise, or broken whatever it is given.
 
-    The texts are Lambda's own: `Task timed out after 3.00 seconds`, `Runtime exited with error: signal: killed`.
+    The texts are Lambda's own: `Task timed out after 3.00 seconds`, `Runtime exited with error: signal: killed`. What an
+    exception in the function says of timeouts is none of them.
     """
     kind, message = str(answer.get("errorType", "")), str(answer.get("errorMessage", ""))
-    if "timed out" in message.lower() or kind == "Sandbox.Timedout":
+    if re.search(r"Task timed out after \d", message) or kind == "Sandbox.Timedout":
         return BatchDiedError(ErrorCode.TIMEOUT, f"{function_name} ran into its time limit")
     if kind in {"Runtime.ExitError", "Runtime.OutOfMemory"} or any(
         text in message for text in ("Runtime exited", "signal: killed", "Worker process died", "Worker returned no response")

@@ -16,7 +16,10 @@ RETURNS TABLE (fields jsonb, new_position bigint, new_version integer, expected_
                b.ordinal, b.fields, b.fields->>'stream_id' AS stream_id,
                (b.fields->>'expected_version')::integer AS expected_version
         FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (fields, ordinal)
-        WHERE NOT EXISTS (SELECT FROM public.events e WHERE e.event_id = (b.fields->>'event_id')::uuid)
+        LEFT JOIN LATERAL (
+            SELECT true AS known FROM public.events e WHERE e.event_id = (b.fields->>'event_id')::uuid LIMIT 1
+        ) present ON true
+        WHERE present.known IS NULL
         ORDER BY (b.fields->>'event_id')::uuid, b.ordinal
     ) n
     CROSS JOIN LATERAL (SELECT coalesce(max(e.version), 0) AS newest FROM public.events e WHERE e.stream_id = n.stream_id) s
@@ -73,7 +76,9 @@ BEGIN
     RETURN QUERY
     SELECT e.position, e.position > head AND row_number() OVER (PARTITION BY e.event_id ORDER BY b.ordinal) = 1
     FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (fields, ordinal)
-    JOIN events e ON e.event_id = (b.fields->>'event_id')::uuid
+    CROSS JOIN LATERAL (
+        SELECT o.event_id, o.position FROM events o WHERE o.event_id = (b.fields->>'event_id')::uuid LIMIT 1
+    ) e
     ORDER BY b.ordinal;
 END $$;
 REVOKE ALL ON FUNCTION append_events(jsonb) FROM PUBLIC;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from sqlalchemy import Connection
@@ -14,8 +15,11 @@ def ensure_embedding_index(connection: Connection, model: str, dimensions: int) 
     """
     if not 0 < dimensions <= 4000:
         raise ValueError(f"embeddings of {model!r} have {dimensions} dimensions; pgvector indexes 1 to 4000 as halfvec")
-    name = "embeddings_hnsw_" + re.sub(r"[^a-z0-9]+", "_", f"{model}_{dimensions}".lower())[:40]
-    literal = model.replace("'", "''")
+    # Readable, and unique for names that are long or differ only in punctuation: identifiers end after 63 characters.
+    readable = re.sub(r"[^a-z0-9]+", "_", model.lower())[:30]
+    digest = hashlib.sha256(f"{model}\n{dimensions}".encode()).hexdigest()[:8]
+    name = f"embeddings_hnsw_{readable}_{digest}"
+    literal = model.replace("'", "''").replace("%", "%%")
     connection.exec_driver_sql(
         f"CREATE INDEX IF NOT EXISTS {name} ON embeddings USING hnsw ((embedding::halfvec({dimensions})) halfvec_cosine_ops)"
         f" WHERE model = '{literal}' AND dimensions = {dimensions}"

@@ -10,9 +10,20 @@ import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 _NAMESPACE = uuid.UUID("6f1c3a52-6a0e-5d0c-9a4b-5a1d0c9b7e11")
+
+_ANALYSIS_FIELDS = {"category": str, "summary": str, "tags": list, "objects": list, "text": list, "dominant_colours": list}
 
 UserId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
 
@@ -115,6 +126,14 @@ class AnalysisCompleted(Payload):
     model: str
     analysis: dict[str, Any]
 
+    @field_validator("analysis")
+    @classmethod
+    def _has_what_the_read_model_shows(cls, analysis: dict[str, Any]) -> dict[str, Any]:
+        wrong = [name for name, kind in _ANALYSIS_FIELDS.items() if not isinstance(analysis.get(name), kind)]
+        if wrong:
+            raise ValueError(f"an analysis needs {', '.join(_ANALYSIS_FIELDS)}; missing or of another type: {', '.join(wrong)}")
+        return analysis
+
 
 class EmbeddingStored(Payload):
     """A vector of the analysis: `dimensions` float32 values, L2-normalised, each in its shortest decimal form."""
@@ -124,7 +143,13 @@ class EmbeddingStored(Payload):
     analysis_id: uuid.UUID
     model: str
     dimensions: int = Field(gt=0)
-    vector: tuple[float, ...]
+    vector: tuple[FiniteFloat, ...]
+
+    @model_validator(mode="after")
+    def _has_its_dimensions(self) -> EmbeddingStored:
+        if len(self.vector) != self.dimensions:
+            raise ValueError(f"a vector of {len(self.vector)} values has not {self.dimensions} dimensions")
+        return self
 
 
 class StepFailed(Payload):

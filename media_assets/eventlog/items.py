@@ -101,6 +101,5 @@ def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:
 
 def counts_by_state(connection: Connection) -> dict[str, int]:
     """How many items are received, processing, done, rejected, failed, removed; states without items are left out."""
-    return {
-        state: number for state, number in connection.execute(text("SELECT state, count(*) FROM items GROUP BY 1 ORDER BY 1"))
-    }
+    rows = connection.execute(text("SELECT state, count(*) FROM items GROUP BY 1 ORDER BY 1"))
+    return dict(rows.tuples().all())

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, create_engine, text
 PROJECTIONS = (
     "uploads",
     "step_results",
+    "step_failures",
     "requested_generations",
     "thumbnails",
     "analyses",

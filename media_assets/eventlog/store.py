@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +12,9 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from media_assets.eventlog.events import CATALOGUE, Event, NewEvent
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL and lone surrogates: Postgres can't hold them in a text, and one would fail every event of its append."""
 
 _READ = """
     SELECT e.*, p.body FROM events e JOIN event_payloads p USING (event_id)
@@ -110,8 +114,21 @@ def _row(event: NewEvent) -> dict[str, Any]:
     row = event.model_dump(mode="json", exclude={"payload"})
     row["type"] = event.payload.type
     row["schema_version"] = event.payload.schema_version
-    row["body"] = event.payload.model_dump(mode="json")
+    row["body"] = _storable(event.payload.model_dump(mode="json"))
     return row
+
+
+def _storable(value: Any) -> Any:
+    """The same JSON value with U+FFFD for every character that Postgres refuses."""
+    match value:
+        case str():
+            return _UNSTORABLE.sub("\ufffd", value)
+        case list():
+            return [_storable(each) for each in value]
+        case dict():
+            return {_storable(name): _storable(each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def _event(row: Any) -> Event:

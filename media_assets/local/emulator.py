@@ -9,11 +9,10 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from media_assets.local.environment import base_environment
+from media_assets.local.loopback_http import answers
 from media_assets.local.ports import LOOPBACK
 from media_assets.local.processes import ProcessDiedError, ProcessRecord, spawn, stop_marked
 
@@ -33,6 +32,10 @@ class Emulator:
         self.log = log
         self._mark = f"emulator:{folder}"
 
+    @staticmethod
+    def endpoint_url(port: int) -> str:
+        return f"http://{LOOPBACK}:{port}"
+
     def start(self, port: int) -> ProcessRecord:
         """Start it on 127.0.0.1:`port` and wait until it answers. Raises ProcessDiedError."""
         scratch = self.folder / "scratch"  # unpacked functions, which a killed emulator leaves behind
@@ -46,11 +49,14 @@ class Emulator:
             log=self.log,
         )
         deadline = time.monotonic() + _START_SECONDS
-        while not answers(f"http://{LOOPBACK}:{port}/_ministack/health"):
+        while not self.is_ready(port):
             if not record.is_alive or time.monotonic() > deadline:
                 raise ProcessDiedError("The AWS emulator", self.log)
             time.sleep(0.05)
         return record
+
+    def is_ready(self, port: int) -> bool:
+        return answers(f"{self.endpoint_url(port)}/_ministack/health")
 
     def stop(self) -> None:
         """End it and its Lambda workers, also those of one that was killed. Idempotent. Raises ProcessSurvivedError."""
@@ -76,12 +82,3 @@ class Emulator:
             "OPENBLAS_NUM_THREADS": "1",
             "PYTHONUNBUFFERED": "1",
         }
-
-
-def answers(url: str) -> bool:
-    """Whether a GET brings a status below 400; no proxy is asked."""
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2):
-            return True
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False

@@ -13,6 +13,7 @@ import signal
 import stat
 import subprocess
 import time
+from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from media_assets.local.processes import Account, ProcessDiedError, ProcessRecord, spawn, wait_gone
+from media_assets.local.processes import Account, ProcessDiedError, ProcessRecord, marked, spawn, wait_gone
 from media_assets.local.sockets import make_private, socket_folder
 
 MEDIA_DATABASE = "media"
@@ -42,20 +43,21 @@ class EmbeddedPostgres:
         self.sockets = socket_folder(folder / "socket", _SOCKET_NAME)
         self.log = log
         self._binaries = _binaries()
+        self._mark = f"postgres:{folder}"
 
     def start(self) -> ProcessRecord:
         """Create the cluster if there is none, start the server unless it runs, create the databases. Idempotent.
 
         Raises ProcessDiedError with the end of the server's log.
         """
-        server = self._server()
-        if server is None:
+        record = self._running()
+        if record is None or not self._becomes_ready(record):
+            self._clear_after_crash()
             self._prepare_folders()
             self._create_cluster()
-            self._clear_after_crash()
             record = self._launch()
-        else:
-            record = ProcessRecord.of(server)
+            if not self._becomes_ready(record):
+                raise ProcessDiedError("Postgres", self.log)
         self._create_databases()
         return record
 
@@ -64,7 +66,8 @@ class EmbeddedPostgres:
         server = self._server()
         if server is not None:
             for signal_number in (signal.SIGINT, signal.SIGQUIT):  # roll back and end; recover at the next start
-                server.send_signal(signal_number)
+                with suppress(psutil.NoSuchProcess):
+                    server.send_signal(signal_number)
                 if not wait_gone([server], _STOP_SECONDS):
                     break
         self._clear_after_crash()
@@ -73,13 +76,13 @@ class EmbeddedPostgres:
     def is_running(self) -> bool:
         return self._server() is not None
 
-    def url(self, database: str, driver: str) -> str:
+    def url(self, database: str, driver: str, role: str = _SUPERUSER) -> str:
         """An SQLAlchemy URL, e.g. with driver `psycopg` or `psycopg2`."""
-        return f"postgresql+{driver}://{_SUPERUSER}@/{database}?host={quote(str(self.sockets), safe='/')}"
+        return f"postgresql+{driver}://{role}@/{database}?host={quote(str(self.sockets), safe='/')}"
 
-    def dsn(self, database: str) -> str:
-        """The same for libpq: `psql "$(…)"`."""
-        return f"postgresql://{_SUPERUSER}@/{database}?host={quote(str(self.sockets), safe='')}"
+    def dsn(self, database: str, role: str = _SUPERUSER) -> str:
+        """The same for libpq, so for psql."""
+        return f"postgresql://{role}@/{database}?host={quote(str(self.sockets), safe='')}"
 
     @cached_property
     def _account(self) -> Account | None:
@@ -92,6 +95,13 @@ class EmbeddedPostgres:
             subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", _SERVER_ACCOUNT], check=True)
             entry = pwd.getpwnam(_SERVER_ACCOUNT)
         return Account(entry.pw_uid, entry.pw_gid)
+
+    def _running(self) -> ProcessRecord | None:
+        server = self._server()
+        try:
+            return ProcessRecord.of(server) if server else None
+        except psutil.NoSuchProcess:
+            return None
 
     def _server(self) -> psutil.Process | None:
         """The running server. Its pid file alone proves nothing: after a crash the number may be somebody else's."""
@@ -143,28 +153,30 @@ class EmbeddedPostgres:
         unfinished.rename(self.data)
 
     def _launch(self) -> ProcessRecord:
-        record = spawn(
+        return spawn(
             [
                 str(self._binaries / "postgres"),
                 *("-D", str(self.data), "-k", str(self.sockets)),
                 *("-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"),
                 *("-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "jit=off"),
             ],
-            mark=f"postgres:{self.data}",
+            mark=self._mark,
             environment={"PATH": os.defpath, "LC_ALL": "C"},
             folder=self.data.parent,
             log=self.log,
             account=self._account,
         )
+
+    def _becomes_ready(self, record: ProcessRecord) -> bool:
+        """Whether it answers before it ends; one that was killed a moment ago may look alive."""
         deadline = time.monotonic() + _START_SECONDS
-        while True:
+        while record.is_alive and time.monotonic() < deadline:
             try:
                 psycopg.connect(self.dsn(_SUPERUSER), connect_timeout=5).close()
-                return record
+                return True
             except psycopg.OperationalError:
-                if not record.is_alive or time.monotonic() > deadline:
-                    raise ProcessDiedError("PostgreSQL", self.log) from None
                 time.sleep(0.03)
+        return False
 
     def _create_databases(self) -> None:
         with psycopg.connect(self.dsn(_SUPERUSER), autocommit=True) as connection:
@@ -181,11 +193,11 @@ class EmbeddedPostgres:
 
         A backend that is still there holds the shared memory, and the next server won't start beside it.
         """
-        if not self.data.exists():
-            return
         leftovers = [process for process in psutil.process_iter() if self._serves_this_cluster(process)]
+        leftovers += marked(self._mark)  # also of a cluster whose folder was deleted
         for process in leftovers:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         wait_gone(leftovers, _STOP_SECONDS)
         for lock in (self.data / "postmaster.pid", self.sockets / _SOCKET_NAME, self.sockets / f"{_SOCKET_NAME}.lock"):
             lock.unlink(missing_ok=True)

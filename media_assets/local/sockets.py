@@ -27,9 +27,7 @@ def make_private(folder: Path, uid: int) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in {uid, os.getuid()}:
-        raise PermissionError(
-            f"{folder} is not a folder of user {uid}; remove it or set MEDIA_STATE_DIR to a shorter path"
-        )
+        raise PermissionError(f"{folder} is not a folder of user {uid}; remove it or set MEDIA_STATE_DIR to a shorter path")
     folder.chmod(0o700)
     if found.st_uid != uid:
         os.chown(folder, uid, -1)

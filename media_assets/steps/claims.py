@@ -15,15 +15,22 @@ from media_assets.steps.step import Step, Work
 # Row locks with SKIP LOCKED would need the right to update read models, which only their folds have.
 _TAKE_TURNS = text("SELECT pg_advisory_xact_lock(7236456, hashtext(:step))")
 
-# New uploads (generation 0) before recomputations, oldest first.
+# New uploads before recomputations, oldest first: hour by hour in the order of the index `steps_pending`, so that a claim
+# costs the same however much is pending.
 _CLAIM = text("""
     WITH due AS (
-        SELECT s.item_id, s.step
-        FROM steps s LEFT JOIN claims c USING (item_id, step)
-        WHERE s.step = :step AND s.state = 'pending' AND s.hour = ANY(:hours)
-          AND (s.retry_at IS NULL OR s.retry_at <= now())
-          AND (c.item_id IS NULL OR c.lease_expires_at < now())
-        ORDER BY s.generation > 0, s.position
+        SELECT first.item_id, first.step
+        FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour)
+        CROSS JOIN LATERAL (
+            SELECT s.item_id, s.step, s.recomputation, s.position
+            FROM steps s
+            WHERE s.step = :step AND s.hour = h.hour AND s.state = 'pending' AND (s.retry_at IS NULL OR s.retry_at <= now())
+              AND (SELECT c.lease_expires_at >= now() FROM claims c
+                   WHERE c.item_id = s.item_id AND c.step = s.step) IS NOT TRUE
+            ORDER BY s.recomputation, s.position
+            LIMIT :limit
+        ) AS first
+        ORDER BY first.recomputation, first.position
         LIMIT :limit
     ), claimed AS (
         INSERT INTO claims (item_id, step, claim_id, run_id, lease_expires_at)
@@ -38,7 +45,7 @@ _CLAIM = text("""
            coalesce(i.width::bigint * i.height, 0) AS pixels, s.hour, s.step, s.generation, s.failures,
            claimed.attempts + s.failures AS attempt
     FROM claimed JOIN steps s USING (item_id, step) JOIN items i USING (item_id)
-    ORDER BY s.generation > 0, s.position
+    ORDER BY s.recomputation, s.position
 """)
 
 
@@ -71,10 +78,15 @@ class Claims:
         return [replace(work, input=inputs.get(work.item_id, {})) for work in works]
 
     def renew(self) -> None:
-        """Extend the lease of everything still claimed."""
+        """Extend the lease of everything still claimed. Rows that are being settled are left out, so it never waits."""
         with self._engine.begin() as connection:
             connection.execute(
-                text("UPDATE claims SET lease_expires_at = now() + make_interval(secs => :s) WHERE claim_id = :claim_id"),
+                text("""
+                    UPDATE claims SET lease_expires_at = now() + make_interval(secs => :s)
+                    WHERE (item_id, step) IN (
+                        SELECT item_id, step FROM claims WHERE claim_id = :claim_id FOR UPDATE SKIP LOCKED
+                    )
+                """),
                 {"s": self._lease_seconds, "claim_id": self.claim_id},
             )
 

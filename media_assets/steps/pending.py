@@ -36,16 +36,33 @@ class StaleItem:
 
 
 def due_hours(connection: Connection) -> list[datetime]:
-    """Hours with work that could start now: pending, not waiting for a retry, unclaimed, its target's breaker closed."""
+    """Hours with work that could start now: pending, not waiting for a retry, unclaimed, its target's breaker closed.
+
+    Sensors ask every few seconds, so the query leaps from hour to hour along the index `steps_pending` and looks in each
+    for one such row, instead of reading all that is pending.
+    """
     rows = connection.execute(
         text("""
-            SELECT DISTINCT s.hour
-            FROM steps s
-            LEFT JOIN claims c ON c.item_id = s.item_id AND c.step = s.step AND c.lease_expires_at >= now()
-            LEFT JOIN breakers b ON b.target = s.step AND b.open_until > now()
-            WHERE s.state = 'pending' AND (s.retry_at IS NULL OR s.retry_at <= now())
-              AND c.item_id IS NULL AND b.target IS NULL
-            ORDER BY s.hour
+            WITH RECURSIVE waiting AS (
+                (SELECT step, hour FROM steps WHERE state = 'pending' ORDER BY step, hour LIMIT 1)
+                UNION ALL
+                SELECT next.step, next.hour
+                FROM waiting w CROSS JOIN LATERAL (
+                    SELECT s.step, s.hour FROM steps s
+                    WHERE s.state = 'pending' AND (s.step, s.hour) > (w.step, w.hour) ORDER BY s.step, s.hour LIMIT 1
+                ) AS next
+            )
+            SELECT DISTINCT w.hour
+            FROM waiting w CROSS JOIN LATERAL (
+                SELECT FROM steps s
+                WHERE s.step = w.step AND s.hour = w.hour AND s.state = 'pending'
+                  AND (s.retry_at IS NULL OR s.retry_at <= now())
+                  AND (SELECT c.lease_expires_at >= now() FROM claims c
+                       WHERE c.item_id = s.item_id AND c.step = s.step) IS NOT TRUE
+                ORDER BY s.recomputation, s.position LIMIT 1
+            ) AS startable
+            WHERE NOT EXISTS (SELECT FROM breakers b WHERE b.target = w.step AND b.open_until > now())
+            ORDER BY w.hour
         """)
     )
     return [hour for (hour,) in rows]

@@ -11,6 +11,9 @@ from sqlalchemy import text
 from media_assets.eventlog.events import reprocess_requested
 from media_assets.eventlog.store import EventStore
 
+_AT_ONCE = 500
+"""Events in one append: others wait for it, uploads included."""
+
 
 def request_reprocessing(store: EventStore, item_ids: Sequence[uuid.UUID], steps: Sequence[str], *, reason: str) -> int:
     """Append a request for each of the items' steps; sensors start the work. Returns how many requests were new.
@@ -29,12 +32,11 @@ def request_reprocessing(store: EventStore, item_ids: Sequence[uuid.UUID], steps
         ).all()
     now = datetime.now(UTC)
     events = [
-        reprocess_requested(
-            row.item_id, row.step, row.generation + 1, reason=reason, user_id=row.user_id, occurred_at=now
-        )
+        reprocess_requested(row.item_id, row.step, row.generation + 1, reason=reason, user_id=row.user_id, occurred_at=now)
         for row in rows
     ]
-    return sum(inserted for _, inserted in store.append(events))
+    appended = (store.append(events[start : start + _AT_ONCE]) for start in range(0, len(events), _AT_ONCE))
+    return sum(inserted for positions in appended for _, inserted in positions)
 
 
 def dead_items(store: EventStore, step: str | None = None) -> dict[str, list[uuid.UUID]]:

@@ -35,7 +35,8 @@ def partition_hour(arrived_at: datetime, *, first_hour: datetime, now: datetime)
 def uploads_in(body: str, *, first_hour: datetime, now: datetime) -> list[NewEvent]:
     """The uploads that a queue message tells of; none for `s3:TestEvent`, removals and keys outside `uploads/`.
 
-    Keys arrive URL-encoded with `+` for a space. Raises NotificationError for anything that isn't a notification.
+    Keys arrive URL-encoded with `+` for a space. Raises NotificationError for anything that isn't a notification, and for
+    a key that the log can't hold.
     """
     try:
         message = json.loads(body)
@@ -43,7 +44,8 @@ def uploads_in(body: str, *, first_hour: datetime, now: datetime) -> list[NewEve
             return []
         events = [_upload(record, first_hour, now) for record in message["Records"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NotificationError(f"not an S3 notification ({type(error).__name__}: {error}); {len(body)} characters") from error
+        # Without the error's own text, which may quote a key: this one ends up in Dagster's log.
+        raise NotificationError(f"not an S3 notification ({type(error).__name__}); {len(body)} characters") from error
     return [event for event in events if event is not None]
 
 
@@ -52,6 +54,9 @@ def _upload(record: dict[str, Any], first_hour: datetime, now: datetime) -> NewE
     key = unquote_plus(entry["key"])
     if not record["eventName"].startswith("ObjectCreated:") or not key.startswith(PREFIX) or key.endswith("/"):
         return None
+    if "\0" in key:
+        # S3 takes such a key, Postgres doesn't: an append with it would fail and take every other upload of its batch along.
+        raise ValueError("the key holds a NUL character")
     arrived_at = datetime.fromisoformat(record["eventTime"]).astimezone(UTC)
     payload = UploadReceived(
         bucket=record["s3"]["bucket"]["name"],

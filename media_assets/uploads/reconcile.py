@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _BATCH = 500
+_BEFORE_ANY = "!"
+"""Sorts before every sequencer of S3's, which are hex digits."""
+_SEQUENCER_DIGITS = 32
+"""More than S3 uses, and half of the width in which they are compared."""
 
 
 class EmptyBucketError(RuntimeError):
@@ -62,7 +66,7 @@ def compare(
         listed_any = True
         in_log = known.pop(key, {})
         deleted = versions[-1]["deleted"]
-        sequencer = ""
+        sequencer = _BEFORE_ANY
         for version in versions:
             version_id = version["version_id"]
             if version["deleted"]:
@@ -72,8 +76,10 @@ def compare(
                 if deleted and not removed and in_hours(hour):
                     difference.removed.append(_removal(bucket, key, version_id, now))
             elif not deleted:
-                # The listing has no sequencer: one just above the next older version's keeps the listing's order.
-                sequencer += "~"
+                # The listing has no sequencer: one just above the next older version's keeps the listing's order, and
+                # stays below that of any version which a notification tells of later. Padded first, since shorter ones
+                # compare as if zeros followed.
+                sequencer = sequencer.ljust(_SEQUENCER_DIGITS, "0") + "~"
                 event = _arrival(bucket, key, version, sequencer, first_hour, now)
                 if in_hours(event.payload.hour):  # type: ignore[attr-defined]
                     difference.missing.append(event)
@@ -134,15 +140,19 @@ def _listing(s3: S3Client, bucket: str) -> Iterator[dict[str, Any]]:
              "etag": v["ETag"].strip('"'), "size_bytes": v["Size"], "deleted": False}
             for v in page.get("Versions", [])
         ] + [
-            {"key": m["Key"], "version_id": m["VersionId"], "at": m["LastModified"], "latest": m["IsLatest"],
-             "deleted": True}
+            {"key": m["Key"], "version_id": m["VersionId"], "latest": m["IsLatest"], "deleted": True}
             for m in page.get("DeleteMarkers", [])
         ]  # fmt: skip
-        # A page lists versions and markers apart. Within a key both are newest first; the latest is always first.
+        # A page lists versions and markers apart, each newest first within a key; the sort keeps that. LastModified says
+        # less: it counts full seconds, and of a multipart upload it is the start.
         yield from sorted(
-            (entry for entry in entries if not entry["key"].endswith("/")),
-            key=lambda entry: (entry["key"], not entry["latest"], -entry["at"].timestamp()),
+            (entry for entry in entries if _can_be_known(entry["key"])), key=lambda entry: (entry["key"], not entry["latest"])
         )
+
+
+def _can_be_known(key: str) -> bool:
+    """Not a folder's placeholder, and no key that Postgres can't hold (notifications refuse it too)."""
+    return not key.endswith("/") and "\0" not in key
 
 
 def _arrival(bucket: str, key: str, version: dict[str, Any], sequencer: str, first_hour: datetime, now: datetime) -> NewEvent:

@@ -1,12 +1,19 @@
 -- Every read model, in the order of what they are derived from. Append and replay both call this and nothing else.
-CREATE OR REPLACE FUNCTION fold(first bigint, last bigint) RETURNS void LANGUAGE plpgsql AS $$
+--
+-- Always by key, with plans made once: in a bulk import, and in a replay's fresh tables, the statistics lag behind, and a
+-- plan that scanned a table when it was small would make every append slower than the one before.
+CREATE OR REPLACE FUNCTION fold(first bigint, last bigint) RETURNS void LANGUAGE plpgsql
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+    touched uuid[] := ARRAY(SELECT DISTINCT item_id FROM public.events WHERE position BETWEEN first AND last);
 BEGIN
     PERFORM fold_uploads(first, last);
     PERFORM fold_step_results(first, last);
+    PERFORM fold_step_failures(first, last);
     PERFORM fold_requested_generations(first, last);
     PERFORM fold_thumbnails(first, last);
     PERFORM fold_analyses(first, last);
     PERFORM fold_embeddings(first, last);
-    PERFORM fold_steps(first, last);
-    PERFORM fold_items(first, last);
+    PERFORM fold_steps(touched);
+    PERFORM fold_items(touched);
 END $$;

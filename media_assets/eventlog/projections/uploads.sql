@@ -1,4 +1,5 @@
--- Object versions: what arrived, what the probe measured, whether it was rejected or removed.
+-- Object versions: what arrived, what the probe measured, whether it was removed. What is said of a version before it
+-- arrived is said of nothing, in whichever batches the events are folded.
 CREATE OR REPLACE FUNCTION fold_uploads(first bigint, last bigint) RETURNS void LANGUAGE sql AS $$
     INSERT INTO uploads (item_id, version_id, user_id, bucket, key, etag, size_bytes, sequencer, hour, received_at, position)
     SELECT e.item_id, p.body->>'version_id', e.user_id, p.body->>'bucket', p.body->>'key', p.body->>'etag',
@@ -7,32 +8,33 @@ CREATE OR REPLACE FUNCTION fold_uploads(first bigint, last bigint) RETURNS void 
     WHERE e.position BETWEEN first AND last AND e.type = 'UploadReceived'
     ON CONFLICT DO NOTHING;
 
+    -- Of the highest generation, the measurement that was stored first.
     UPDATE uploads u
     SET kind = m.body->>'kind', format = m.body->>'format', content_type = m.body->>'content_type',
         width = (m.body->>'width')::integer, height = (m.body->>'height')::integer,
-        orientation = (m.body->>'orientation')::integer, frames = (m.body->>'frames')::integer, exif = m.body->'exif'
+        orientation = (m.body->>'orientation')::integer, frames = (m.body->>'frames')::integer, exif = m.body->'exif',
+        probe_generation = m.generation
     FROM (
-        SELECT DISTINCT ON (e.item_id, p.body->>'version_id') e.item_id, p.body
+        SELECT DISTINCT ON (e.item_id, p.body->>'version_id') e.item_id, e.generation, p.body
         FROM public.events e JOIN public.event_payloads p USING (event_id)
+        JOIN uploads arrived ON arrived.item_id = e.item_id AND arrived.version_id = p.body->>'version_id'
+                            AND arrived.position < e.position
         WHERE e.position BETWEEN first AND last AND e.type = 'MediaProbed'
-        ORDER BY e.item_id, p.body->>'version_id', e.position DESC
+        ORDER BY e.item_id, p.body->>'version_id', e.generation DESC, e.position
     ) m
-    WHERE u.item_id = m.item_id AND u.version_id = m.body->>'version_id';
-
-    -- A later successful probe (asked for again by a person) takes a rejection back.
-    UPDATE uploads u
-    SET rejection_code = m.body->>'code', rejection_message = m.body->>'message'
-    FROM (
-        SELECT DISTINCT ON (e.item_id, p.body->>'version_id') e.item_id, p.body
-        FROM public.events e JOIN public.event_payloads p USING (event_id)
-        WHERE e.position BETWEEN first AND last AND e.type IN ('MediaProbed', 'UploadRejected')
-        ORDER BY e.item_id, p.body->>'version_id', e.position DESC
-    ) m
-    WHERE u.item_id = m.item_id AND u.version_id = m.body->>'version_id';
+    WHERE u.item_id = m.item_id AND u.version_id = m.body->>'version_id'
+      AND (u.probe_generation IS NULL OR m.generation > u.probe_generation);
 
     UPDATE uploads u
     SET removed_at = e.occurred_at
     FROM public.events e JOIN public.event_payloads p USING (event_id)
     WHERE e.position BETWEEN first AND last AND e.type = 'UploadRemoved'
-      AND u.item_id = e.item_id AND u.version_id = p.body->>'version_id';
+      AND u.item_id = e.item_id AND u.version_id = p.body->>'version_id' AND u.position < e.position;
+$$;
+
+-- The version of an item that counts: the newest by sequencer that is still in the bucket. Sequencers compare as text
+-- after padding the shorter with zeros on the right, which is the same as without their zeros on the right.
+CREATE OR REPLACE FUNCTION current_upload(wanted uuid) RETURNS SETOF uploads LANGUAGE sql STABLE AS $$
+    SELECT * FROM uploads WHERE item_id = wanted
+    ORDER BY (removed_at IS NOT NULL), rtrim(sequencer, '0') COLLATE "C" DESC, position DESC LIMIT 1
 $$;

@@ -74,8 +74,7 @@ CREATE TABLE uploads (
     orientation       integer,
     frames            integer,
     exif              jsonb,
-    rejection_code    text,
-    rejection_message text,
+    probe_generation  integer,
     removed_at        timestamptz,
     PRIMARY KEY (item_id, version_id)
 );
@@ -87,14 +86,25 @@ CREATE TABLE step_results (
     generation    integer NOT NULL,
     user_id       text NOT NULL CHECK (user_id <> ''),
     recipe        text NOT NULL,
-    outcome       text CHECK (outcome IN ('done', 'rejected')),
-    finished_at   timestamptz,
-    run_id        text,
-    failures      integer NOT NULL DEFAULT 0,
-    retry_at      timestamptz,
+    outcome       text NOT NULL CHECK (outcome IN ('done', 'rejected')),
     error_code    text,
     error_message text,
-    dead          boolean NOT NULL DEFAULT false,
+    finished_at   timestamptz NOT NULL,
+    run_id        text,
+    PRIMARY KEY (item_id, version_id, step, generation)
+);
+
+CREATE TABLE step_failures (
+    item_id       uuid NOT NULL,
+    version_id    text NOT NULL,
+    step          text NOT NULL,
+    generation    integer NOT NULL,
+    user_id       text NOT NULL CHECK (user_id <> ''),
+    failures      integer NOT NULL,
+    retry_at      timestamptz,
+    error_code    text NOT NULL,
+    error_message text NOT NULL,
+    dead          boolean NOT NULL,
     PRIMARY KEY (item_id, version_id, step, generation)
 );
 
@@ -168,6 +178,7 @@ CREATE TABLE steps (
     hour          timestamptz NOT NULL,
     position      bigint NOT NULL,
     generation    integer NOT NULL,
+    recomputation boolean NOT NULL,
     state         text NOT NULL CHECK (state IN ('pending', 'done', 'rejected', 'dead')),
     recipe        text,
     failures      integer NOT NULL,
@@ -178,7 +189,7 @@ CREATE TABLE steps (
     run_id        text,
     PRIMARY KEY (item_id, step)
 );
-CREATE INDEX steps_pending ON steps (step, hour, generation, position) WHERE state = 'pending';
+CREATE INDEX steps_pending ON steps (step, hour, recomputation, position) WHERE state = 'pending';
 CREATE INDEX steps_by_hour ON steps (hour, step);
 
 CREATE TABLE items (
@@ -205,12 +216,6 @@ CREATE TABLE items (
 );
 CREATE INDEX items_by_key ON items (key);
 CREATE INDEX items_by_hour ON items (hour);
-
--- The version of an item that counts: the newest by sequencer that is still in the bucket.
-CREATE VIEW current_uploads AS
-    SELECT DISTINCT ON (item_id) *
-    FROM uploads
-    ORDER BY item_id, (removed_at IS NOT NULL), rpad(sequencer, 64, '0') COLLATE "C" DESC, position DESC;
 """
 
 # Rebuilt by time and not by replay: no part of the replay digest.
@@ -248,7 +253,6 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN
 END $$;
 GRANT USAGE ON SCHEMA public TO media_assets_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO media_assets_app;
-GRANT INSERT ON events, event_payloads TO media_assets_app;
 GRANT INSERT, UPDATE, DELETE ON claims, breakers, contact_sheets TO media_assets_app;
 """
 

@@ -1,0 +1,1 @@
+"""What the steps that open pictures share: which formats there are, and what a file's header says."""

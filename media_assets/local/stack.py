@@ -1,0 +1,258 @@
+"""The one-machine stack: embedded Postgres, the AWS emulator with the deployment in it, and Dagster.
+
+`up` brings it from any state, after a crash of any part at any moment, to one where everything runs; what runs already is
+kept. Everything it knows is in the state folder, so any later process finds the stack again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from media_assets.eventlog import migrate
+from media_assets.local.dagster_processes import PROJECT, DagsterProcesses
+from media_assets.local.deploy import deploy, store_model_api_key
+from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
+from media_assets.local.environment import base_environment, proxy_bypass
+from media_assets.local.memory import Memory
+from media_assets.local.missed_uploads import import_missed_uploads
+from media_assets.local.ports import LOOPBACK, free_port
+from media_assets.local.postgres import DAGSTER_DATABASE, MEDIA_DATABASE, EmbeddedPostgres
+from media_assets.local.synth import synthesize
+from media_assets.settings import Settings
+
+Progress = Callable[[str], None]
+APPLICATION_ROLE = "media_assets_app"
+"""Made by the event log's migrations; it can't change what was appended."""
+_USUAL_EMULATOR_PORT = 4566
+_USUAL_DAGSTER_PORT = 3000
+
+
+class StackBusyError(RuntimeError):
+    """Another process is starting or stopping the same stack."""
+
+
+class StackInfo(BaseModel):
+    """A running stack."""
+
+    model_config = ConfigDict(frozen=True)
+
+    environment: dict[str, str]
+    """Variables with which `aws`, `psql` and `dagster` talk to it; its own processes have them too. No secret is among them."""
+    emulator_was_restarted: bool = False
+    """Its queues were empty; `up` has imported the uploads whose notifications were lost."""
+
+
+class Stack:
+    """The stack in `settings.state_dir`. Making this object starts nothing."""
+
+    def __init__(self, settings: Settings, definitions: str = "media_assets.definitions", project: Path = PROJECT) -> None:
+        self._settings = settings
+        self._folder = settings.state_dir
+        self._project = project
+        logs = self._folder / "logs"
+        self._postgres = EmbeddedPostgres(self._folder / "postgres", logs / "postgres.log")
+        self._emulator = Emulator(self._folder / "emulator", logs / "emulator.log")
+        self._dagster = DagsterProcesses(self._folder / "dagster", logs, definitions, project)
+
+    def up(self, on_progress: Progress = lambda message: None) -> StackInfo:
+        """Start what doesn't run, deploy what changed, wait until all of it is ready.
+
+        `on_progress` gets a line for a person after each part, from several threads. If a part fails, what this call had
+        started is stopped again and the part's error is raised. Raises StackBusyError.
+        """
+        os.environ.update(proxy_bypass())
+        with self._alone(), ExitStack() as undo:
+            memory = Memory.load(self._file)
+            with ThreadPoolExecutor(3) as pool:
+                database = pool.submit(self._start_database, memory.dagster_version, undo, on_progress)
+                emulator = pool.submit(self._start_emulator, memory, undo, on_progress)
+                assembly = pool.submit(self._synthesize, on_progress)
+                parts: list[Future[Any]] = [database, emulator, assembly]
+                try:
+                    emulator_restarted = emulator.result()
+                    self._deploy(memory, assembly.result(), on_progress)
+                    database_restarted = database.result()
+                except BaseException:
+                    wait(parts)  # what is still being started couldn't be stopped
+                    raise
+            memory.dagster_version = version("dagster")
+            memory.save(self._file)
+            if emulator_restarted:
+                self._import_missed_uploads(memory, on_progress)
+            self._start_dagster(memory, undo, on_progress, anyway=database_restarted)
+            undo.pop_all()
+        return StackInfo(environment=self._environment(memory), emulator_was_restarted=emulator_restarted)
+
+    def down(self) -> None:
+        """Stop every process, also what a crash left behind; data and ports stay. Idempotent.
+
+        Raises StackBusyError, and ProcessSurvivedError if something can't be stopped.
+        """
+        if not self._folder.exists():
+            return
+        with self._alone():
+            self._dagster.stop()
+            self._emulator.stop()
+            self._postgres.stop()
+
+    def info(self) -> StackInfo | None:
+        """The stack if every part of it runs, else None."""
+        memory = Memory.load(self._file)
+        runs = (
+            (memory.emulator is not None and memory.emulator.is_alive)
+            and (memory.dagster is not None and memory.dagster.is_alive)
+            and self._postgres.is_running
+        )
+        return StackInfo(environment=self._environment(memory)) if runs else None
+
+    def running_environment(self) -> dict[str, str] | None:
+        """What `media-assets env` prints; None unless every part runs."""
+        info = self.info()
+        return info.environment if info else None
+
+    @property
+    def _file(self) -> Path:
+        return self._folder / "stack.json"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A lock that ends with the process that holds it, however that ends."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "stack.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StackBusyError(f"another command is starting or stopping the stack in {self._folder}") from None
+            yield
+
+    def _start_database(self, migrated_by: str | None, undo: ExitStack, say: Progress) -> bool:
+        """Whether it had to be started."""
+        began = time.monotonic()
+        start = not self._postgres.is_running
+        if start:
+            undo.callback(self._postgres.stop)
+        self._postgres.start()
+        migrate.upgrade(self._postgres.url(MEDIA_DATABASE, "psycopg"))
+        if migrated_by != version("dagster"):
+            self._dagster.migrate(base_environment() | self._dagster_variables())
+        say(f"Postgres is ready ({_seconds_since(began)})")
+        return start
+
+    def _start_emulator(self, memory: Memory, undo: ExitStack, say: Progress) -> bool:
+        """Whether it had to be started."""
+        began = time.monotonic()
+        if memory.emulator and memory.emulator.is_alive and self._emulator.is_ready(memory.emulator_port or 0):
+            say("The AWS emulator runs already")
+            return False
+        self._emulator.stop()
+        undo.callback(self._emulator.stop)
+        memory.emulator_port = _choose_port("The AWS emulator", memory.emulator_port, _USUAL_EMULATOR_PORT, say)
+        memory.emulator = self._emulator.start(memory.emulator_port)
+        say(f"The AWS emulator is ready on {LOOPBACK}:{memory.emulator_port} ({_seconds_since(began)})")
+        return True
+
+    def _synthesize(self, say: Progress) -> Path:
+        began = time.monotonic()
+        assembly = synthesize(self._folder / "cdk", stage=self._settings.stage)
+        say(f"The CloudFormation template is ready ({_seconds_since(began)})")
+        return assembly
+
+    def _deploy(self, memory: Memory, assembly: Path, say: Progress) -> None:
+        began = time.monotonic()
+        endpoint_url = self._emulator.endpoint_url(memory.emulator_port or 0)
+        memory.outputs = deploy(assembly, endpoint_url=endpoint_url, stage=self._settings.stage)
+        if self._settings.openai_api_key is not None:
+            store_model_api_key(self._settings.openai_api_key, endpoint_url=endpoint_url, stage=self._settings.stage)
+        say(f"{self._settings.cloudformation_stack_name} is deployed ({_seconds_since(began)})")
+
+    def _import_missed_uploads(self, memory: Memory, say: Progress) -> None:
+        environment = self._environment(memory)
+        said = import_missed_uploads(
+            self._postgres.url(MEDIA_DATABASE, "psycopg", APPLICATION_ROLE),
+            environment["AWS_ENDPOINT_URL"],
+            environment["MEDIA_BUCKET"],
+            self._settings.first_hour,
+        )
+        if said:
+            say(said)
+
+    def _start_dagster(self, memory: Memory, undo: ExitStack, say: Progress, *, anyway: bool) -> None:
+        """All of it or nothing: a run whose code server was killed has nobody who would end it."""
+        began = time.monotonic()
+        runs = memory.dagster is not None and memory.dagster.is_alive
+        if runs and not anyway and memory.dagster_fingerprint == self._fingerprint(memory):
+            say("Dagster runs already")
+            return
+        self._dagster.stop()
+        undo.callback(self._dagster.stop)
+        memory.dagster_port = _choose_port("Dagster", memory.dagster_port, _USUAL_DAGSTER_PORT, say)
+        memory.dagster_fingerprint = self._fingerprint(memory)
+        memory.dagster = self._dagster.start(base_environment() | self._environment(memory), memory.dagster_port)
+        memory.save(self._file)
+        say(f"Dagster is ready on {LOOPBACK}:{memory.dagster_port} ({_seconds_since(began)})")
+
+    def _fingerprint(self, memory: Memory) -> str:
+        """Changes with whatever Dagster reads once, when it starts: its environment, its configuration, our sources."""
+        digest = hashlib.sha256(json.dumps(self._environment(memory), sort_keys=True).encode())
+        sources = (path for folder in ("media_assets", "lambdas") for path in sorted((PROJECT / folder).rglob("*.py")))
+        for path in (self._project / "dagster.yaml", *sources):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def _environment(self, memory: Memory) -> dict[str, str]:
+        endpoint_url = self._emulator.endpoint_url(memory.emulator_port or 0)
+        deployed = (
+            {
+                "MEDIA_BUCKET": memory.outputs.bucket,
+                "MEDIA_UPLOAD_QUEUE_URL": memory.outputs.upload_queue_url,
+                "MEDIA_CONTACT_SHEET_BASE_URL": f"{endpoint_url}/{memory.outputs.bucket}",
+            }
+            if memory.outputs
+            else {}
+        )
+        return {
+            **self._settings.as_environment(),
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "DATABASE_URL": self._postgres.dsn(MEDIA_DATABASE, APPLICATION_ROLE),
+            "MEDIA_OWNER_DATABASE_URL": self._postgres.dsn(MEDIA_DATABASE),
+            "MEDIA_STAGE": self._settings.stage,
+            "MEDIA_STATE_DIR": str(self._folder),
+            "DAGSTER_URL": f"http://{LOOPBACK}:{memory.dagster_port}",
+            **deployed,
+            **self._dagster_variables(),
+            **proxy_bypass(),
+        }
+
+    def _dagster_variables(self) -> dict[str, str]:
+        """What dagster.yaml refers to."""
+        return {
+            "DAGSTER_HOME": str(self._dagster.home),
+            "DAGSTER_DATABASE_URL": self._postgres.url(DAGSTER_DATABASE, "psycopg2"),
+        }
+
+
+def _choose_port(name: str, remembered: int | None, usual: int, say: Progress) -> int:
+    wanted = remembered or usual
+    port = free_port(wanted)
+    if port != wanted:
+        say(f"Port {wanted} is taken; {name} gets {port}")
+    return port
+
+
+def _seconds_since(began: float) -> str:
+    return f"{time.monotonic() - began:.1f} s"

@@ -1,0 +1,101 @@
+"""Batches: nothing lost, order kept, limits respected."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from media_assets.dispatch.batching import BatchLimits, halves, limits_for, make_batches
+from media_assets.settings import Settings
+from media_assets.steps.catalogue import STEPS
+from media_assets.steps.step import Work
+from tests.unit.dispatch.works import work
+
+LIMITS = BatchLimits(items=4, size_bytes=1000, pixels=1000)
+
+works_of_any_size = st.lists(
+    st.builds(lambda b, p: work(size_bytes=b, pixels=p), st.integers(0, 1500), st.integers(0, 1500)), max_size=40
+)
+any_limits = st.builds(BatchLimits, st.integers(1, 10), st.integers(1, 2000), st.integers(1, 2000))
+
+
+@given(works_of_any_size, any_limits, st.integers(1, 8))
+def test_nothing_is_lost_and_the_order_is_kept(works: list[Work], limits: BatchLimits, parallelism: int) -> None:
+    batches = make_batches(works, limits, parallelism)
+    assert [each for batch in batches for each in batch] == works
+    assert all(batches)
+
+
+@given(works_of_any_size, any_limits, st.integers(1, 8))
+def test_limits_hold_for_every_batch_but_a_single_large_item(
+    works: list[Work], limits: BatchLimits, parallelism: int
+) -> None:
+    for batch in make_batches(works, limits, parallelism):
+        assert len(batch) <= limits.items
+        if len(batch) > 1:
+            assert sum(each.size_bytes for each in batch) <= limits.size_bytes
+            assert sum(each.pixels for each in batch) <= limits.pixels
+
+
+@given(works_of_any_size, any_limits, st.integers(1, 8))
+def test_no_batch_could_have_taken_the_next_ones_first_item(
+    works: list[Work], limits: BatchLimits, parallelism: int
+) -> None:
+    batches = make_batches(works, limits, parallelism)
+    most = min(limits.items, ceil(len(works) / parallelism))
+    for batch, following in zip(batches, batches[1:], strict=False):
+        more = [*batch, following[0]]
+        assert (
+            len(more) > most
+            or sum(each.size_bytes for each in more) > limits.size_bytes
+            or sum(each.pixels for each in more) > limits.pixels
+        )
+
+
+@given(st.integers(1, 40), st.integers(1, 8))
+def test_few_items_are_spread_over_every_thread(number: int, parallelism: int) -> None:
+    limits = BatchLimits(items=100, size_bytes=10**9, pixels=10**9)
+    batches = make_batches([work() for _ in range(number)], limits, parallelism)
+    assert len(batches) <= parallelism
+    assert max(map(len, batches)) == ceil(number / parallelism)
+
+
+def test_no_work_is_no_batch() -> None:
+    assert make_batches([], LIMITS, 2) == []
+
+
+def test_an_item_larger_than_a_batch_goes_alone() -> None:
+    small, large, last = work(size_bytes=10), work(size_bytes=5000), work(size_bytes=10)
+    assert make_batches([small, large, last], LIMITS, 1) == [[small], [large], [last]]
+
+
+@given(st.integers(1, 64))
+def test_halving_finds_any_one_item_in_log2_steps(number: int) -> None:
+    batch = [work() for _ in range(number)]
+    for poison in (batch[0], batch[-1], batch[number // 2]):
+        dead, splits = batch, 0
+        while len(dead) > 1:
+            parts = halves(dead)
+            assert [each for part in parts for each in part] == dead
+            assert len(parts) == 2
+            (dead,) = [part for part in parts if poison in part]
+            splits += 1
+        assert dead == [poison]
+        assert splits <= (number - 1).bit_length()
+
+
+@pytest.mark.parametrize(
+    ("step", "provider", "items"),
+    [("probe", "local", 64), ("probe", "openai", 64), ("thumbnail", "openai", 64),
+     ("analyze", "local", 64), ("analyze", "openai", 4), ("embed", "local", 64), ("embed", "openai", 4)],
+)  # fmt: skip
+def test_only_batches_that_wait_for_a_paid_model_are_short(step: str, provider: str, items: int) -> None:
+    assert limits_for(STEPS[step], Settings(model_provider=provider)).items == items  # type: ignore[arg-type]
+
+
+def test_limits_are_the_settings() -> None:
+    settings = Settings(batch_max_items=5, batch_max_bytes=6, batch_max_pixels=7)
+    assert limits_for(STEPS["thumbnail"], settings) == BatchLimits(5, 6, 7)

@@ -1,0 +1,82 @@
+"""Work, requests and manifests for tests of dispatch."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from lambdas.runtime.contract import ErrorCode, ItemError, ItemOutcome, Manifest, Metrics, OutputObject, StepRequest
+from media_assets.settings import Settings
+from media_assets.steps.catalogue import STEPS
+from media_assets.steps.step import Step, Work
+
+NOW = datetime(2026, 3, 1, 14, 30, tzinfo=UTC)
+PROBE = STEPS["probe"]
+THUMBNAIL = STEPS["thumbnail"]
+
+PROBED = {
+    "kind": "image",
+    "format": "jpeg",
+    "content_type": "image/jpeg",
+    "width": 30,
+    "height": 20,
+    "upright_width": 20,
+    "upright_height": 30,
+    "orientation": 6,
+}
+"""What probe answers for a picture."""
+
+
+def work(step: str = "probe", *, size_bytes: int = 1000, pixels: int = 0, failures: int = 0) -> Work:
+    return Work(
+        item_id=uuid.uuid4(),
+        user_id="ada",
+        bucket="photos",
+        key="uploads/ada/cat.jpg",
+        version_id="v1",
+        size_bytes=size_bytes,
+        pixels=pixels,
+        hour=datetime(2026, 3, 1, 14, tzinfo=UTC),
+        step=step,
+        generation=0,
+        failures=failures,
+        attempt=failures + 1,
+    )
+
+
+def request_for(works: Sequence[Work], step: Step = PROBE) -> StepRequest:
+    recipe = step.recipe(Settings())
+    return StepRequest(
+        batch_id="b1",
+        attempt_id="a1",
+        attempt=1,
+        step=step.name,
+        recipe=recipe.digest,
+        parameters=dict(recipe.parameters),
+        items=tuple(each.batch_item(recipe) for each in works),
+    )
+
+
+def ok(item_id: object, result: dict[str, Any] | None = None, outputs: Sequence[OutputObject] = ()) -> ItemOutcome:
+    metrics = Metrics(milliseconds=12, bytes_in=1000, tokens_in=3, tokens_out=4)
+    return ItemOutcome(item_id=str(item_id), result=PROBED if result is None else result, outputs=tuple(outputs), metrics=metrics)
+
+
+def error(item_id: object, code: ErrorCode, *, retryable: bool = True, message: str = "a sentence") -> ItemOutcome:
+    return ItemOutcome(item_id=str(item_id), error=ItemError(code=code, message=message, retryable=retryable))
+
+
+def answer_to(request: StepRequest, outcomes: Sequence[ItemOutcome] | None = None) -> Manifest:
+    """A manifest for the request; without outcomes, every item is probed."""
+    if outcomes is None:
+        outcomes = [ok(item.item_id) for item in request.items]
+    return Manifest(
+        batch_id=request.batch_id,
+        attempt_id=request.attempt_id,
+        step=request.step,
+        recipe=request.recipe,
+        memory_mb=512,
+        outcomes=tuple(outcomes),
+    )

@@ -1,0 +1,336 @@
+"""The runtime that all remote steps share: requests in, manifests out, Pipes messages beside them, S3 underneath."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from dagster_pipes import PipesContext, encode_param
+
+from lambdas.runtime.contract import BatchItem, ErrorCode, ItemOutcome, Manifest
+from lambdas.runtime.entrypoint import Handler, lambda_handler
+from lambdas.runtime.step import BadRequest, StepContext, StepError, StepResult
+from lambdas.runtime.storage import Storage, s3_client
+from lambdas.thumbnail.handler import handler as thumbnail
+from tests.unit.conftest import Bucket, LambdaContext, outcomes, request
+
+
+def pipes_event(run_id: str, partition_key: str | None) -> dict[str, str]:
+    """What Dagster adds to an event."""
+    context = {
+        "asset_keys": ["thumbnails"],
+        "code_version_by_asset_key": {},
+        "provenance_by_asset_key": {},
+        "partition_key": partition_key,
+        "partition_key_range": {"start": partition_key, "end": partition_key} if partition_key else None,
+        "partition_time_window": None,
+        "run_id": run_id,
+        "job_name": "image_pipeline",
+        "retry_number": 0,
+        "extras": {},
+    }
+    return {"DAGSTER_PIPES_CONTEXT": encode_param({"data": context}), "DAGSTER_PIPES_MESSAGES": encode_param({})}
+
+
+def seen_by_step(item: BatchItem, context: StepContext) -> StepResult:
+    context.log.info("looked at %s", item.item_id)
+    return StepResult(
+        {
+            "run_id": context.run_id,
+            "partition_key": context.partition_key,
+            "attempt": context.attempt,
+            "parameters": context.parameters,
+            "recipe": context.recipe,
+        }
+    )
+
+
+def item(item_id: str, bucket: str = "bucket") -> BatchItem:
+    return BatchItem(
+        item_id=item_id,
+        bucket=bucket,
+        key=f"uploads/ada/{item_id}",
+        version_id="1",
+        size_bytes=10,
+        generation=0,
+        output_prefix=f"derived/{item_id}/",
+    )
+
+
+# Pipes
+
+
+def test_a_warm_function_belongs_to_each_invocations_run_in_turn(bucket: Bucket) -> None:
+    """One process, several runs: no invocation sees the one before, and none fails because that one has ended."""
+    handler = lambda_handler("look", seen_by_step)
+    for run_id, partition_key in [("run-a", "2024-07-14-18:00"), ("run-b", "2024-07-14-19:00"), ("run-c", None)]:
+        event = {"request": request("look", {}, item("one")), **pipes_event(run_id, partition_key)}
+        answer = handler(event, LambdaContext())
+
+        result = answer["manifest"]["outcomes"][0]["result"]
+        assert (result["run_id"], result["partition_key"]) == (run_id, partition_key)
+        methods = [message["method"] for message in answer["messages"]]
+        assert methods == ["opened", "log", "log", "closed"]
+        assert answer["messages"][-1]["params"] == {}
+    assert not PipesContext.is_initialized()
+
+
+def test_after_an_invocation_that_raised_the_next_one_works(bucket: Bucket) -> None:
+    def dies(item: BatchItem, context: StepContext) -> StepResult:
+        raise SystemExit
+
+    event = {"request": request("look", {}, item("one")), **pipes_event("run-a", None)}
+    with pytest.raises(SystemExit):
+        lambda_handler("look", dies)(event, LambdaContext())
+    answer = lambda_handler("look", seen_by_step)(event, LambdaContext())
+    assert answer["manifest"]["outcomes"][0]["result"]["run_id"] == "run-a"
+
+
+def test_more_messages_than_a_log_tail_holds_all_arrive(bucket: Bucket) -> None:
+    items = [item(f"item-{number:03}") for number in range(200)]
+    event = {"request": request("look", {}, *items), **pipes_event("run-a", None)}
+    answer = lambda_handler("look", seen_by_step)(event, LambdaContext())
+    assert len(json.dumps(answer["messages"])) > 4096
+    logged = [message["params"]["message"] for message in answer["messages"] if message["method"] == "log"]
+    assert logged[:-1] == [f"looked at {one.item_id}" for one in items]
+    assert json.loads(logged[-1])["ok"] == 200
+
+
+def test_without_pipes_a_function_works_by_hand(bucket: Bucket) -> None:
+    answer = lambda_handler("look", seen_by_step)({"request": request("look", {}, item("one"))}, LambdaContext())
+    assert answer["messages"] == []
+    assert answer["manifest"]["outcomes"][0]["result"]["run_id"] is None
+    json.dumps(answer)
+
+
+# Requests and manifests
+
+
+def test_the_manifest_names_every_item_once_in_order(bucket: Bucket) -> None:
+    event = {"request": request("look", {"size": 3}, item("b"), item("a"), item("c"), attempt=2)}
+    manifest = Manifest.model_validate(lambda_handler("look", seen_by_step)(event, LambdaContext())["manifest"])
+
+    assert (manifest.batch_id, manifest.attempt_id, manifest.step) == ("batch-1", "batch-1-2", "look")
+    assert manifest.memory_mb == 2048
+    assert [outcome.item_id for outcome in manifest.outcomes] == ["b", "a", "c"]
+    result = manifest.outcomes[0].result
+    assert result is not None
+    assert (result["attempt"], result["parameters"], result["recipe"]) == (2, {"size": 3}, "0123456789ab")
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({}, 'the event has no "request"'),
+        ({"request": request("other", {}, item("one"))}, "the request is for 'other', this function does 'look'"),
+        ({"request": {**request("look", {}, item("one")), "items": []}}, "items: Tuple should have at least 1 item"),
+        ({"request": request("look", {}, item("one"), item("one"))}, "names an item twice"),
+        ({"request": {"step": "look", "secret": "do-not-log"}}, "batch_id: Field required"),
+        ({"request": "look"}, "request: Input should be"),
+    ],
+)
+def test_a_request_that_makes_no_sense_fails_the_invocation(event: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadRequest) as raised:
+        lambda_handler("look", seen_by_step)(event, LambdaContext())
+    assert message in str(raised.value)
+    assert "do-not-log" not in str(raised.value)
+
+
+def test_parameters_that_a_step_cannot_use_are_no_files_fault(bucket: Bucket) -> None:
+    event = {"request": request("thumbnail", {"sizes": [0], "quality": 80, "do-not-log": 1}, item("one"))}
+    with pytest.raises(BadRequest, match="sizes") as raised:
+        thumbnail(event, LambdaContext())
+    assert "method: Field required" in str(raised.value)
+
+
+def test_one_bad_file_never_fails_its_neighbours(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+    errors: dict[str, Exception] = {
+        "rejected": StepError(ErrorCode.CORRUPT, "the pixels are damaged"),
+        "paid": StepError(ErrorCode.MODEL_ANSWER_INVALID, "no JSON", tokens_in=900, tokens_out=20),
+        "final": StepError(ErrorCode.MODEL_REFUSED, "the model refused", retryable=False),
+        "bug": KeyError("holiday in Rome.jpg"),
+        "memory": MemoryError(),
+    }
+
+    def process(item: BatchItem, context: StepContext) -> StepResult:
+        if item.item_id in errors:
+            raise errors[item.item_id]
+        return StepResult({"fine": True}, tokens_in=5, tokens_out=7)
+
+    event = {"request": request("look", {}, *map(item, [*errors, "fine"])), **pipes_event("run-a", None)}
+    answer = lambda_handler("look", process)(event, LambdaContext())
+
+    found = {one.item_id: one for one in Manifest.model_validate(answer["manifest"]).outcomes}
+    assert {name: error(one) for name, one in found.items()} == {
+        "rejected": (ErrorCode.CORRUPT, "the pixels are damaged", False),
+        "paid": (ErrorCode.MODEL_ANSWER_INVALID, "no JSON", True),
+        "final": (ErrorCode.MODEL_REFUSED, "the model refused", False),
+        "bug": (ErrorCode.STEP_ERROR, "KeyError", True),
+        "memory": (ErrorCode.STEP_ERROR, "MemoryError", True),
+        "fine": None,
+    }
+    assert (found["paid"].metrics.tokens_in, found["paid"].metrics.tokens_out) == (900, 20)
+    assert (found["fine"].metrics.tokens_in, found["fine"].metrics.tokens_out) == (5, 7)
+    assert "test_lambda_runtime.py" in capsys.readouterr().err  # where the bug is, but nothing of the file
+    assert "Rome" not in json.dumps(answer)
+
+
+def error(outcome: ItemOutcome) -> tuple[ErrorCode, str, bool] | None:
+    return (outcome.error.code, outcome.error.message, outcome.error.retryable) if outcome.error else None
+
+
+def test_nothing_of_the_file_reaches_the_function_s_log(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+    def process(item: BatchItem, context: StepContext) -> StepResult:
+        raise ValueError("holiday in Rome.jpg")
+
+    outcomes(lambda_handler("look", process), "look", {}, item("one"))
+    log = capsys.readouterr().err
+    assert "Rome" not in log
+    assert "uploads/" not in log
+
+
+def test_metrics_are_measured(bucket: Bucket) -> None:
+    def process(item: BatchItem, context: StepContext) -> StepResult:
+        context.storage.read(item, 1000)
+        time.sleep(0.05)
+        return StepResult({})
+
+    found = outcomes(lambda_handler("look", process), "look", {}, bucket.put(b"x" * 700), bucket.put(b"y" * 30))
+    assert [one.metrics.bytes_in for one in found] == [700, 30]
+    assert all(50 <= one.metrics.milliseconds < 1000 for one in found)
+
+
+def test_items_that_time_has_run_out_for_are_not_started(bucket: Bucket) -> None:
+    """What is done is kept; what isn't started may be retried. The first item always starts."""
+    handler = lambda_handler("look", seen_by_step)
+    event = {"request": request("look", {}, item("one"), item("two"), item("three"))}
+    answer = handler(event, LambdaContext(remaining=iter([5000, 400])))
+
+    manifest = Manifest.model_validate(answer["manifest"])
+    assert [error(one) for one in manifest.outcomes] == [
+        None,
+        None,
+        (ErrorCode.NOT_STARTED, "the invocation's time ran out before this file's turn", True),
+    ]
+
+
+# Storage
+
+
+def with_storage(use: Callable[[BatchItem, Storage], dict[str, Any]]) -> Handler:
+    return lambda_handler("look", lambda item, context: StepResult(use(item, context.storage)))
+
+
+def read_all(item: BatchItem, storage: Storage) -> dict[str, Any]:
+    return {"bytes": len(storage.read(item, 10_000)), "range": storage.read_range(item, 2, 3).decode()}
+
+
+def test_the_version_that_was_asked_for_is_read(bucket: Bucket) -> None:
+    first = bucket.put(b"abcdefgh")
+    bucket.s3.put_object(Bucket=bucket.name, Key=first.key, Body=b"another picture")
+    (found,) = outcomes(with_storage(read_all), "look", {}, first)
+    assert found.result == {"bytes": 8, "range": "cde"}
+
+
+def test_ranges_at_the_end_and_beyond(bucket: Bucket) -> None:
+    storage, stored = Storage(s3_client()), bucket.put(b"abcdefgh")
+    assert storage.read_range(stored, 6, 100) == b"gh"
+    assert storage.read_range(stored, 8, 100) == b""
+    assert storage.read_range(stored, 5000, 1) == b""
+    assert storage.bytes_in == 2
+
+
+@pytest.mark.parametrize("fate", ["deleted", "never there", "never there in that version", "a delete marker"])
+def test_an_upload_that_is_gone_is_gone(bucket: Bucket, fate: str) -> None:
+    upload = bucket.put(b"abcdefgh")
+    if fate == "deleted":
+        bucket.s3.delete_object(Bucket=bucket.name, Key=upload.key, VersionId=upload.version_id)
+    if fate == "never there":
+        upload = upload.model_copy(update={"key": "uploads/nothing"})
+    if fate == "never there in that version":
+        upload = upload.model_copy(update={"version_id": "00000000-0000-0000-0000-000000000000"})
+    if fate == "a delete marker":
+        marker = bucket.s3.delete_object(Bucket=bucket.name, Key=upload.key)["VersionId"]
+        upload = upload.model_copy(update={"version_id": marker})
+    for read in (lambda i, s: {"": s.read(i, 100)}, lambda i, s: {"": s.read_range(i, 0, 5)}):
+        (found,) = outcomes(with_storage(read), "look", {}, upload)
+        assert error(found) == (ErrorCode.SOURCE_GONE, "this version of the file no longer exists", False)
+
+
+def test_a_file_above_the_limit_is_not_read(bucket: Bucket) -> None:
+    honest = bucket.put(b"x" * 20_000)
+    understated = honest.model_copy(update={"item_id": "understated", "size_bytes": 5})
+    for found in outcomes(with_storage(read_all), "look", {}, honest, understated):
+        message = "the file has 20,000 bytes; the limit is 10,000"
+        assert error(found) == (ErrorCode.TOO_MANY_BYTES, message, False)
+        assert found.metrics.bytes_in == 0
+
+
+def test_a_derived_object_is_written_once_and_the_first_one_counts(bucket: Bucket) -> None:
+    storage, key = Storage(s3_client()), f"derived/{time.time_ns()}/256.webp"
+    first = storage.write(bucket.name, key, b"first", "image/webp", {"size": 256})
+    second = storage.write(bucket.name, key, b"second!", "image/webp", {"size": 256})
+
+    assert second == first
+    assert first.sha256 == hashlib.sha256(b"first").hexdigest()
+    assert (first.size_bytes, first.content_type, first.attributes) == (5, "image/webp", {"size": 256})
+    assert bucket.get(key) == storage.read_key(bucket.name, key) == b"first"
+
+
+def test_json_of_an_earlier_attempt_is_found_and_counts(bucket: Bucket) -> None:
+    storage, key = Storage(s3_client()), f"derived/{time.time_ns()}/result.json"
+    assert storage.read_json(bucket.name, key) is None
+
+    written, proof = storage.write_json(bucket.name, key, {"tags": ["cat"], "model": "m"})
+    assert written == {"tags": ["cat"], "model": "m"}
+    assert storage.read_json(bucket.name, key) == (written, proof)
+    assert storage.write_json(bucket.name, key, {"tags": ["dog"]}) == (written, proof)
+
+
+def test_a_missing_derived_object_is_not_a_removed_upload(bucket: Bucket) -> None:
+    handler = with_storage(lambda item, storage: {"": storage.read_key(bucket.name, "derived/nothing")})
+    (found,) = outcomes(handler, "look", {}, item("one"))
+    assert error(found) == (ErrorCode.STEP_ERROR, "an object that an earlier step wrote is missing", True)
+
+
+def test_what_is_wrong_with_the_bucket_is_an_outage(bucket: Bucket) -> None:
+    (found,) = outcomes(with_storage(read_all), "look", {}, item("one", bucket="no-such-bucket-anywhere"))
+    assert error(found) == (ErrorCode.STORAGE_UNAVAILABLE, "S3 answered NoSuchBucket", True)
+
+
+def test_an_unreachable_s3_is_an_outage(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    s3_client.cache_clear()
+    for use in (read_all, lambda i, s: {"": s.write("bucket", "key", b"", "text/plain")}):
+        (found,) = outcomes(with_storage(use), "look", {}, item("one"))
+        assert error(found) == (
+            ErrorCode.STORAGE_UNAVAILABLE,
+            "S3 can't be reached (EndpointConnectionError)",
+            True,
+        )
+
+
+# Processes
+
+
+@pytest.mark.parametrize("step", ["probe", "thumbnail", "analyze", "embed"])
+def test_a_handler_is_imported_in_under_a_second(step: str) -> None:
+    measure = f"import time; t = time.perf_counter(); import lambdas.{step}.handler; print(time.perf_counter() - t)"
+    seconds = min(float(subprocess.check_output([sys.executable, "-c", measure])) for _ in range(3))
+    assert seconds < 1.0
+
+
+def test_a_local_worker_lowers_its_priority() -> None:
+    measure = "import os; from lambdas.runtime.entrypoint import lambda_handler;lambda_handler('look', None); print(os.nice(0))"
+    for niceness, expected in (({"MEDIA_WORKER_NICE": "10"}, 10), ({}, 0)):
+        output = subprocess.check_output([sys.executable, "-c", measure], env={"PATH": "", **niceness})
+        assert int(output) == expected
