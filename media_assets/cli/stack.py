@@ -57,6 +57,8 @@ def env(as_json: Json = False) -> None:
     environment = Stack(get_settings()).running_environment()
     if environment is None:
         raise CommandError("the stack is not running; start it with: media-assets up")
+    # For `dagster asset materialize …` in any folder. The stack's own Dagster processes name their code in other ways.
+    environment = {**environment, "DAGSTER_MODULE_NAME": "media_assets.definitions"}
     if as_json:
         print_json(environment)
         return

@@ -126,7 +126,7 @@ def _storable(value: Any) -> Any:
         case list():
             return [_storable(each) for each in value]
         case dict():
-            return {_storable(name): _storable(each) for name, each in value.items()}
+            return {name: _storable(each) for name, each in value.items()}
         case _:
             return value
 

@@ -1,12 +1,7 @@
-"""A real S3, from the AWS emulator, and a way to call a step's handler as Lambda does."""
+"""A bucket in the emulator, and a way to call a step's handler as Lambda does."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,39 +10,10 @@ from typing import Any
 import boto3
 import pytest
 
-from lambdas.runtime.contract import BatchItem, ItemOutcome, Manifest
+from lambdas.runtime.contract import BatchItem, ErrorCode, ItemOutcome, Manifest
 from lambdas.runtime.entrypoint import Handler
 from lambdas.runtime.storage import s3_client
-
-_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-
-
-@pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of a fresh emulator that listens on loopback only."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("emulator")
-    environment = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), **_CREDENTIALS}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "ministack"], env=environment, cwd=folder, stdout=log, stderr=log)
-    try:
-        _wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as knock:
-            if knock.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"the emulator isn't there after 30 s, exit status {process.poll()}")
+from media_assets.local.emulator import CREDENTIALS, REGION
 
 
 @dataclass
@@ -65,7 +31,13 @@ class Bucket:
     """A versioned bucket, and handlers that work on what is in it."""
 
     def __init__(self, endpoint: str) -> None:
-        self.s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+        self.s3 = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        )
         self.name = f"media-{uuid.uuid4().hex[:8]}"
         self.s3.create_bucket(Bucket=self.name)
         self.s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
@@ -93,6 +65,19 @@ class Bucket:
         return [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=self.name, Prefix=prefix).get("Contents", [])]
 
 
+def item(item_id: str, bucket: str = "bucket") -> BatchItem:
+    """An item of a step that never looks at its file."""
+    return BatchItem(
+        item_id=item_id,
+        bucket=bucket,
+        key=f"uploads/ada/{item_id}",
+        version_id="1",
+        size_bytes=10,
+        generation=0,
+        output_prefix=f"derived/{item_id}/",
+    )
+
+
 def request(step: str, parameters: Mapping[str, Any], *items: BatchItem, attempt: int = 1) -> dict[str, Any]:
     """A StepRequest as JSON."""
     return {
@@ -114,19 +99,19 @@ def outcomes(handler: Handler, step: str, parameters: Mapping[str, Any], *items:
     return list(manifest.outcomes)
 
 
+def error(outcome: ItemOutcome) -> tuple[ErrorCode, str, bool] | None:
+    """An outcome's code, message and whether it may be retried; None if it is no error."""
+    return (outcome.error.code, outcome.error.message, outcome.error.retryable) if outcome.error else None
+
+
 @pytest.fixture(scope="session")
-def _bucket(emulator: str) -> Bucket:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in _CREDENTIALS.items():
-            patch.setenv(name, value)
-        return Bucket(emulator)
+def _bucket(aws_endpoint: str) -> Bucket:
+    return Bucket(aws_endpoint)
 
 
 @pytest.fixture
-def bucket(emulator: str, _bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+def bucket(aws: str, _bucket: Bucket) -> Iterator[Bucket]:
     """The session's bucket, with an environment in which a step's own client finds it."""
-    for name, value in {**_CREDENTIALS, "AWS_ENDPOINT_URL": emulator}.items():
-        monkeypatch.setenv(name, value)
     s3_client.cache_clear()
     yield _bucket
     s3_client.cache_clear()

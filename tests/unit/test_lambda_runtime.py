@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from dagster_pipes import PipesContext, encode_param
 
-from lambdas.runtime.contract import BatchItem, ErrorCode, ItemOutcome, Manifest
-from lambdas.runtime.entrypoint import Handler, lambda_handler
+from lambdas.runtime.contract import BatchItem, ErrorCode, Manifest
+from lambdas.runtime.entrypoint import lambda_handler
 from lambdas.runtime.step import BadRequest, StepContext, StepError, StepResult
-from lambdas.runtime.storage import Storage, s3_client
 from lambdas.thumbnail.handler import handler as thumbnail
-from tests.unit.conftest import Bucket, LambdaContext, outcomes, request
+from tests.unit.conftest import Bucket, LambdaContext, error, item, outcomes, request
 
 
 def pipes_event(run_id: str, partition_key: str | None) -> dict[str, str]:
@@ -49,18 +45,6 @@ def seen_by_step(item: BatchItem, context: StepContext) -> StepResult:
             "parameters": context.parameters,
             "recipe": context.recipe,
         }
-    )
-
-
-def item(item_id: str, bucket: str = "bucket") -> BatchItem:
-    return BatchItem(
-        item_id=item_id,
-        bucket=bucket,
-        key=f"uploads/ada/{item_id}",
-        version_id="1",
-        size_bytes=10,
-        generation=0,
-        output_prefix=f"derived/{item_id}/",
     )
 
 
@@ -182,10 +166,6 @@ def test_one_bad_file_never_fails_its_neighbours(bucket: Bucket, capsys: pytest.
     assert "Rome" not in json.dumps(answer)
 
 
-def error(outcome: ItemOutcome) -> tuple[ErrorCode, str, bool] | None:
-    return (outcome.error.code, outcome.error.message, outcome.error.retryable) if outcome.error else None
-
-
 def test_nothing_of_the_file_reaches_the_function_s_log(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
     def process(item: BatchItem, context: StepContext) -> StepResult:
         raise ValueError("holiday in Rome.jpg")
@@ -219,104 +199,6 @@ def test_items_that_time_has_run_out_for_are_not_started(bucket: Bucket) -> None
         None,
         (ErrorCode.NOT_STARTED, "the invocation's time ran out before this file's turn", True),
     ]
-
-
-# Storage
-
-
-def with_storage(use: Callable[[BatchItem, Storage], dict[str, Any]]) -> Handler:
-    return lambda_handler("look", lambda item, context: StepResult(use(item, context.storage)))
-
-
-def read_all(item: BatchItem, storage: Storage) -> dict[str, Any]:
-    return {"bytes": len(storage.read(item, 10_000)), "range": storage.read_range(item, 2, 3).decode()}
-
-
-def test_the_version_that_was_asked_for_is_read(bucket: Bucket) -> None:
-    first = bucket.put(b"abcdefgh")
-    bucket.s3.put_object(Bucket=bucket.name, Key=first.key, Body=b"another picture")
-    (found,) = outcomes(with_storage(read_all), "look", {}, first)
-    assert found.result == {"bytes": 8, "range": "cde"}
-
-
-def test_ranges_at_the_end_and_beyond(bucket: Bucket) -> None:
-    storage, stored = Storage(s3_client()), bucket.put(b"abcdefgh")
-    assert storage.read_range(stored, 6, 100) == b"gh"
-    assert storage.read_range(stored, 8, 100) == b""
-    assert storage.read_range(stored, 5000, 1) == b""
-    assert storage.bytes_in == 2
-
-
-@pytest.mark.parametrize("fate", ["deleted", "never there", "never there in that version", "a delete marker"])
-def test_an_upload_that_is_gone_is_gone(bucket: Bucket, fate: str) -> None:
-    upload = bucket.put(b"abcdefgh")
-    if fate == "deleted":
-        bucket.s3.delete_object(Bucket=bucket.name, Key=upload.key, VersionId=upload.version_id)
-    if fate == "never there":
-        upload = upload.model_copy(update={"key": "uploads/nothing"})
-    if fate == "never there in that version":
-        upload = upload.model_copy(update={"version_id": "00000000-0000-0000-0000-000000000000"})
-    if fate == "a delete marker":
-        marker = bucket.s3.delete_object(Bucket=bucket.name, Key=upload.key)["VersionId"]
-        upload = upload.model_copy(update={"version_id": marker})
-    for read in (lambda i, s: {"": s.read(i, 100)}, lambda i, s: {"": s.read_range(i, 0, 5)}):
-        (found,) = outcomes(with_storage(read), "look", {}, upload)
-        assert error(found) == (ErrorCode.SOURCE_GONE, "this version of the file no longer exists", False)
-
-
-def test_a_file_above_the_limit_is_not_read(bucket: Bucket) -> None:
-    honest = bucket.put(b"x" * 20_000)
-    understated = honest.model_copy(update={"item_id": "understated", "size_bytes": 5})
-    for found in outcomes(with_storage(read_all), "look", {}, honest, understated):
-        message = "the file has 20,000 bytes; the limit is 10,000"
-        assert error(found) == (ErrorCode.TOO_MANY_BYTES, message, False)
-        assert found.metrics.bytes_in == 0
-
-
-def test_a_derived_object_is_written_once_and_the_first_one_counts(bucket: Bucket) -> None:
-    storage, key = Storage(s3_client()), f"derived/{time.time_ns()}/256.webp"
-    first = storage.write(bucket.name, key, b"first", "image/webp", {"size": 256})
-    second = storage.write(bucket.name, key, b"second!", "image/webp", {"size": 256})
-
-    assert second == first
-    assert first.sha256 == hashlib.sha256(b"first").hexdigest()
-    assert (first.size_bytes, first.content_type, first.attributes) == (5, "image/webp", {"size": 256})
-    assert bucket.get(key) == storage.read_key(bucket.name, key) == b"first"
-
-
-def test_json_of_an_earlier_attempt_is_found_and_counts(bucket: Bucket) -> None:
-    storage, key = Storage(s3_client()), f"derived/{time.time_ns()}/result.json"
-    assert storage.read_json(bucket.name, key) is None
-
-    written, proof = storage.write_json(bucket.name, key, {"tags": ["cat"], "model": "m"})
-    assert written == {"tags": ["cat"], "model": "m"}
-    assert storage.read_json(bucket.name, key) == (written, proof)
-    assert storage.write_json(bucket.name, key, {"tags": ["dog"]}) == (written, proof)
-
-
-def test_a_missing_derived_object_is_not_a_removed_upload(bucket: Bucket) -> None:
-    handler = with_storage(lambda item, storage: {"": storage.read_key(bucket.name, "derived/nothing")})
-    (found,) = outcomes(handler, "look", {}, item("one"))
-    assert error(found) == (ErrorCode.STEP_ERROR, "an object that an earlier step wrote is missing", True)
-
-
-def test_what_is_wrong_with_the_bucket_is_an_outage(bucket: Bucket) -> None:
-    (found,) = outcomes(with_storage(read_all), "look", {}, item("one", bucket="no-such-bucket-anywhere"))
-    assert error(found) == (ErrorCode.STORAGE_UNAVAILABLE, "S3 answered NoSuchBucket", True)
-
-
-def test_an_unreachable_s3_is_an_outage(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
-    s3_client.cache_clear()
-    for use in (read_all, lambda i, s: {"": s.write("bucket", "key", b"", "text/plain")}):
-        (found,) = outcomes(with_storage(use), "look", {}, item("one"))
-        assert error(found) == (
-            ErrorCode.STORAGE_UNAVAILABLE,
-            "S3 can't be reached (EndpointConnectionError)",
-            True,
-        )
 
 
 # Processes

@@ -211,8 +211,8 @@ def test_a_file_that_is_cut_in_its_pixels_is_truncated(bucket: Bucket, format: s
 
 @pytest.mark.parametrize("format", ["png", "webp", "gif", "avif", "heic", "tiff"])
 def test_a_file_whose_pixels_are_overwritten_is_corrupt(bucket: Bucket, format: str) -> None:
-    options: dict[str, Any] = {"tiff": {"compression": "tiff_lzw"}, "webp": {"lossless": True}}.get(format, {})
-    body = encode(photo(800, 600), format, **options)
+    special: dict[str, dict[str, Any]] = {"tiff": {"compression": "tiff_lzw"}, "webp": {"lossless": True}}
+    body = encode(photo(800, 600), format, **special.get(format, {}))
     start, damage = len(body) // 2, b"\xff\x00\x5a\xa5" * (len(body) // 16)
     if b"mdat" in body:  # damage in mid-stream is painted over
         start = body.index(b"mdat") + 4

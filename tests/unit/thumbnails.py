@@ -41,7 +41,7 @@ def thumbnails(bucket: Bucket, body: bytes, name: str = "picture", **parameters:
     outcome = outcomes(handler, "thumbnail", PARAMETERS | parameters, bucket.put(body, name))[0]
     assert outcome.error is None, outcome.error
     files = {output.attributes["size"]: bucket.get(output.key) for output in outcome.outputs}
-    pictures = {size: Image.open(io.BytesIO(file)) for size, file in files.items()}
+    pictures: dict[int, Image.Image] = {size: Image.open(io.BytesIO(file)) for size, file in files.items()}
     for picture in pictures.values():
         picture.load()
     return Thumbnails(outcome, pictures, files)

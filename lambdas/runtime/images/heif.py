@@ -152,7 +152,10 @@ def _parse_locations(box: bytes) -> dict[int, list[_Extent]]:
         reader.uint(2)  # data reference: other files aren't followed
         base = reader.uint(base_bytes)
         extents = []
-        for _ in range(reader.uint(2)):
+        count = reader.uint(2)
+        if count * (index_bytes + offset_bytes + length_bytes) < count - 1:
+            raise ValueError("extents without an offset and a length take no room: there may be any number")
+        for _ in range(count):
             reader.uint(index_bytes)
             offset = base + reader.uint(offset_bytes)
             extents.append(_Extent(construction == 0, offset, reader.uint(length_bytes)))

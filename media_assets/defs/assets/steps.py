@@ -41,7 +41,7 @@ def step_asset(step: Step) -> AssetsDefinition:
             store=media.store,
             settings=media.settings,
             invoke=media.invoker(context, step.name),
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             on_batch=context.log.info,
         )
         for hour in hours:

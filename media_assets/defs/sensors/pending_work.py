@@ -4,9 +4,8 @@ from dagster import DefaultSensorStatus, SensorEvaluationContext, SensorResult, 
 
 from media_assets.defs.jobs import image_pipeline
 from media_assets.defs.resource import MediaResource
-from media_assets.defs.sensors.runs import active_hours, run_requests
+from media_assets.defs.sensors.runs import requests_for_due_work
 from media_assets.settings import get_settings
-from media_assets.steps.pending import due_hours
 
 
 @sensor(
@@ -16,6 +15,4 @@ from media_assets.steps.pending import due_hours
     description="Work that is due without a new upload: retries, reprocessing, whatever a killed run left behind.",
 )
 def pending_work_sensor(context: SensorEvaluationContext, media: MediaResource) -> SensorResult:
-    with media.store.engine.connect() as connection:
-        due = due_hours(connection)
-    return SensorResult(run_requests=run_requests(due, active_hours(context.instance)))
+    return SensorResult(run_requests=requests_for_due_work(media.store.engine, context.instance))

@@ -1,6 +1,7 @@
 """Which runs to ask for: every hour with due work and no run of its own. State decides, never a message.
 
-There is no run_key on purpose: a repeated key is skipped for ever, so a killed run would never come back.
+A tick that asked for an hour keeps the other sensor from asking for it too, for the moment until Dagster has made the run;
+after that moment only the state counts again, so a tick that dies anywhere delays a run and never loses one. There is no run_key on purpose: a repeated key is skipped for ever, so a killed run would never come back.
 """
 
 from __future__ import annotations
@@ -10,16 +11,41 @@ from datetime import datetime
 
 from dagster import DagsterInstance, RunRequest, RunsFilter
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from sqlalchemy import Engine, text
 
 from media_assets.defs.jobs import HOUR_TAG, PIPELINE_TAG, image_pipeline
 from media_assets.defs.partitions import key_of
+from media_assets.steps.pending import due_hours
 
 _PIPELINE = "image"
+_MOMENT_SECONDS = 10
 
 
-def run_requests(due: Iterable[datetime], active_hours: set[str]) -> list[RunRequest]:
-    """A request for each due hour that has no queued or running run, newest hour first."""
-    keys = sorted({key_of(hour) for hour in due} - active_hours, reverse=True)
+def requests_for_due_work(engine: Engine, instance: DagsterInstance) -> list[RunRequest]:
+    """What a sensor's tick asks for. Both sensors call this and nothing else."""
+    with engine.connect() as connection:
+        due = due_hours(connection)
+    active = active_hours(instance) if due else set()
+    wanted = [hour for hour in due if key_of(hour) not in active]
+    if not wanted:
+        return []
+    with engine.begin() as connection:
+        rows = connection.execute(
+            text("""
+                INSERT INTO requested_runs AS r (pipeline, hour, requested_at)
+                SELECT :pipeline, hour, now() FROM unnest(CAST(:hours AS timestamptz[])) AS hour ORDER BY hour
+                ON CONFLICT (pipeline, hour) DO UPDATE SET requested_at = excluded.requested_at
+                WHERE r.requested_at <= now() - make_interval(secs => :moment)
+                RETURNING hour
+            """),
+            {"pipeline": _PIPELINE, "hours": wanted, "moment": _MOMENT_SECONDS},
+        )
+        return run_requests(rows.scalars())
+
+
+def run_requests(hours: Iterable[datetime]) -> list[RunRequest]:
+    """A request for each hour, newest first."""
+    keys = sorted({key_of(hour) for hour in hours}, reverse=True)
     return [
         RunRequest(
             job_name=image_pipeline.name,

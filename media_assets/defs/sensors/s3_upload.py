@@ -18,11 +18,10 @@ from dagster import (
 from media_assets.defs.jobs import image_pipeline
 from media_assets.defs.partitions import key_of
 from media_assets.defs.resource import MediaResource
-from media_assets.defs.sensors.runs import active_hours, run_requests
+from media_assets.defs.sensors.runs import requests_for_due_work
 from media_assets.eventlog.events import NewEvent, UploadReceived
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import get_settings
-from media_assets.steps.pending import due_hours
 from media_assets.uploads.notifications import NotificationError, uploads_in
 
 if TYPE_CHECKING:
@@ -100,12 +99,10 @@ def s3_upload_sensor(context: SensorEvaluationContext, media: MediaResource) -> 
     )
     for problem in drained.unreadable:
         context.log.error(f"message left on the queue: {problem}")
-    with media.store.engine.connect() as connection:
-        due = due_hours(connection)
     return SensorResult(
         asset_events=[
             AssetMaterialization("uploads", partition=key_of(hour), metadata={"arrived": arrived})
             for hour, arrived in sorted(drained.arrived.items())
         ],
-        run_requests=run_requests(due, active_hours(context.instance)),
+        run_requests=requests_for_due_work(media.store.engine, context.instance),
     )

@@ -5,18 +5,20 @@ CREATE OR REPLACE FUNCTION step_graph() RETURNS TABLE (step text, upstream text,
            ('embed', 'analyze', 'image')
 $$;
 
--- A recomputation is a step that has had its end for this very content and was asked for again: new uploads outrank it.
+-- A recomputation has come to an end for this very content before and was asked for again: new uploads outrank it.
 CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql AS $$
     WITH standing AS (
         SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, g.step, g.upstream,
                u.removed_at IS NULL AND (g.kind IS NULL OR g.kind = u.kind) AS applies,
                coalesce(q.generation, 0) AS generation,
-               EXISTS (SELECT FROM step_results o
-                       WHERE o.item_id = u.item_id AND o.version_id = u.version_id AND o.step = g.step
-                         AND o.generation < q.generation)
-               OR EXISTS (SELECT FROM step_failures o
-                          WHERE o.item_id = u.item_id AND o.version_id = u.version_id AND o.step = g.step
-                            AND o.generation < q.generation AND o.dead) AS recomputation,
+               r.outcome IS NULL AND (
+                   EXISTS (SELECT FROM step_results o
+                           WHERE o.item_id = u.item_id AND o.version_id = u.version_id AND o.step = g.step
+                             AND o.generation < q.generation)
+                   OR EXISTS (SELECT FROM step_failures o
+                              WHERE o.item_id = u.item_id AND o.version_id = u.version_id AND o.step = g.step
+                                AND o.generation < q.generation AND o.dead)
+               ) AS recomputation,
                CASE WHEN r.outcome IS NOT NULL THEN r.outcome WHEN f.dead THEN 'dead' ELSE 'pending' END AS state,
                r.recipe, coalesce(f.failures, 0) AS failures, CASE WHEN r.outcome IS NULL THEN f.retry_at END AS retry_at,
                CASE WHEN r.outcome IS NULL THEN f.error_code ELSE r.error_code END AS error_code,

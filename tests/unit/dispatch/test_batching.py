@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import ceil
 
 import pytest
@@ -30,9 +31,7 @@ def test_nothing_is_lost_and_the_order_is_kept(works: list[Work], limits: BatchL
 
 
 @given(works_of_any_size, any_limits, st.integers(1, 8))
-def test_limits_hold_for_every_batch_but_a_single_large_item(
-    works: list[Work], limits: BatchLimits, parallelism: int
-) -> None:
+def test_limits_hold_for_every_batch_but_a_single_large_item(works: list[Work], limits: BatchLimits, parallelism: int) -> None:
     for batch in make_batches(works, limits, parallelism):
         assert len(batch) <= limits.items
         if len(batch) > 1:
@@ -41,12 +40,10 @@ def test_limits_hold_for_every_batch_but_a_single_large_item(
 
 
 @given(works_of_any_size, any_limits, st.integers(1, 8))
-def test_no_batch_could_have_taken_the_next_ones_first_item(
-    works: list[Work], limits: BatchLimits, parallelism: int
-) -> None:
+def test_no_batch_could_have_taken_the_next_ones_first_item(works: list[Work], limits: BatchLimits, parallelism: int) -> None:
     batches = make_batches(works, limits, parallelism)
     most = min(limits.items, ceil(len(works) / parallelism))
-    for batch, following in zip(batches, batches[1:], strict=False):
+    for batch, following in pairwise(batches):
         more = [*batch, following[0]]
         assert (
             len(more) > most

@@ -77,9 +77,7 @@ def run(
     on_batch: Callable[[str], None] = lambda message: None,
     **changes: Any,
 ) -> dict[datetime, Tally]:
-    return drain(
-        PROBE, hours, store=store, settings=settings(**changes), invoke=target, run_id="run-1", on_batch=on_batch
-    )
+    return drain(PROBE, hours, store=store, settings=settings(**changes), invoke=target, run_id="run-1", on_batch=on_batch)
 
 
 def upload(store: EventStore, *names: str, at: datetime | None = None) -> list[str]:
@@ -222,9 +220,7 @@ def test_failures_of_a_file_are_counted_and_wait(store: EventStore) -> None:
 def test_a_file_that_fails_leaves_its_neighbours_alone(store: EventStore) -> None:
     keys = upload(store, *map(str, range(4)))
     fate = {keys[1]: ErrorCode.STEP_ERROR, keys[2]: ErrorCode.CORRUPT}
-    target = Target(
-        per_item(lambda item: error(item.item_id, fate[item.key]) if item.key in fate else ok(item.item_id))
-    )
+    target = Target(per_item(lambda item: error(item.item_id, fate[item.key]) if item.key in fate else ok(item.item_id)))
     tally = run(store, target)[HOUR]
     assert (tally.processed, tally.failed, tally.rejected) == (2, 1, 1)
     assert counts(store) == StepCounts(failed=1, done=2, rejected=1)
@@ -390,9 +386,7 @@ def test_an_open_breaker_fails_a_run_before_anything_is_sent(store: EventStore) 
 def test_another_steps_breaker_is_no_reason_to_stop(store: EventStore) -> None:
     upload(store, "a")
     with store.engine.begin() as connection:
-        connection.execute(
-            text("INSERT INTO breakers VALUES ('analyze', 1, now() + make_interval(secs => 60), 'model down')")
-        )
+        connection.execute(text("INSERT INTO breakers VALUES ('analyze', 1, now() + make_interval(secs => 60), 'model down')"))
     run(store, Target())
     assert counts(store) == StepCounts(done=1)
 
@@ -587,6 +581,4 @@ def test_an_upload_of_the_same_item_id_never_shares_a_batch(store: EventStore) -
     store.append([received(version="v1", sequencer="01"), received(version="v2", sequencer="02")])
     target = Target()
     run(store, target)
-    assert [[uuid.UUID(item.item_id) for item in request.items] for request in target.requests] == [
-        [received().item_id]
-    ]
+    assert [[uuid.UUID(item.item_id) for item in request.items] for request in target.requests] == [[received().item_id]]

@@ -61,9 +61,7 @@ def test_the_wait_stops_doubling_at_its_maximum() -> None:
 
 
 @given(st.integers(1, 50), st.integers(1, 60), st.floats(0.1, 100), st.floats(1, 1000))
-def test_no_failure_waits_longer_than_the_maximum(
-    max_attempts: int, failures: int, base: float, maximum: float
-) -> None:
+def test_no_failure_waits_longer_than_the_maximum(max_attempts: int, failures: int, base: float, maximum: float) -> None:
     retry_at = RetryPolicy(max_attempts, base, maximum).retry_at(failures, True, NOW)
     assert (retry_at is None) == (failures >= max_attempts)
     if retry_at is not None:
@@ -150,9 +148,7 @@ def test_the_last_failure_of_a_file_ends_its_step(failures: int, retryable: bool
     failed, abandoned = (event.payload for event in found.events)
     assert isinstance(failed, StepFailed)
     assert failed.retry_at is None
-    assert abandoned == StepAbandoned(
-        version_id="v1", code=ErrorCode.STEP_ERROR, message="a sentence", failures=failures + 1
-    )
+    assert abandoned == StepAbandoned(version_id="v1", code=ErrorCode.STEP_ERROR, message="a sentence", failures=failures + 1)
     assert sum(event.milliseconds for event in found.events[1:]) == 0  # what it cost is in the first event only
 
 

@@ -61,7 +61,9 @@ def request_for(works: Sequence[Work], step: Step = PROBE) -> StepRequest:
 
 def ok(item_id: object, result: dict[str, Any] | None = None, outputs: Sequence[OutputObject] = ()) -> ItemOutcome:
     metrics = Metrics(milliseconds=12, bytes_in=1000, tokens_in=3, tokens_out=4)
-    return ItemOutcome(item_id=str(item_id), result=PROBED if result is None else result, outputs=tuple(outputs), metrics=metrics)
+    return ItemOutcome(
+        item_id=str(item_id), result=PROBED if result is None else result, outputs=tuple(outputs), metrics=metrics
+    )
 
 
 def error(item_id: object, code: ErrorCode, *, retryable: bool = True, message: str = "a sentence") -> ItemOutcome:

@@ -261,9 +261,7 @@ def test_hours_repaired_one_after_the_other_keep_the_order(bucket: UploadBucket,
 def test_objects_from_before_the_first_hour_belong_to_it(bucket: UploadBucket, store: EventStore) -> None:
     bucket.put(KEY)
     tomorrow = hour_of(datetime.now(UTC)) + timedelta(days=1)
-    (event,) = compare(
-        bucket.s3, store.engine, bucket.name, first_hour=tomorrow, now=tomorrow + timedelta(hours=5)
-    ).missing
+    (event,) = compare(bucket.s3, store.engine, bucket.name, first_hour=tomorrow, now=tomorrow + timedelta(hours=5)).missing
     assert isinstance(event.payload, UploadReceived)
     assert event.payload.hour == tomorrow
 

@@ -238,6 +238,14 @@ CREATE TABLE breakers (
     reason     text NOT NULL
 );
 
+-- When a run was last asked for: two sensors that see the same due hour at once ask for one run.
+CREATE TABLE requested_runs (
+    pipeline     text NOT NULL,
+    hour         timestamptz NOT NULL,
+    requested_at timestamptz NOT NULL,
+    PRIMARY KEY (pipeline, hour)
+);
+
 CREATE TABLE contact_sheets (
     key        text PRIMARY KEY,
     item_ids   uuid[] NOT NULL,
@@ -253,7 +261,7 @@ EXCEPTION WHEN duplicate_object OR unique_violation THEN
 END $$;
 GRANT USAGE ON SCHEMA public TO media_assets_app;
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO media_assets_app;
-GRANT INSERT, UPDATE, DELETE ON claims, breakers, contact_sheets TO media_assets_app;
+GRANT INSERT, UPDATE, DELETE ON claims, breakers, requested_runs, contact_sheets TO media_assets_app;
 """
 
 

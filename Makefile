@@ -1,0 +1,58 @@
+# Everything is done in .venv, which the first command makes. Needs make (3.81 will do) and Python 3.11 or newer.
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lock clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(INSTALLED) ## .venv with exactly the locked dependencies; nothing to do if the lock hasn't changed
+
+demo: setup ## start everything, process real photographs, leave the UI open until Ctrl-C; EXIT=1 stops after the report
+	@$(BIN)/media-assets demo $(if $(filter 1 yes true,$(EXIT)),--exit)
+
+test: lint ## every check and every test
+	$(BIN)/pytest
+
+lint: setup ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## put the code into the style that lint checks
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup ## write requirements.txt anew from requirements.in; UPGRADE=1 takes the newest versions
+	$(BIN)/uv pip compile requirements.in --output-file requirements.txt --universal --python-version 3.11 \
+		--generate-hashes --no-strip-extras --no-emit-index-url --no-header --quiet \
+		$(if $(filter 1 yes true,$(UPGRADE)),--upgrade)
+
+clean: ## stop the stack, then remove its data and the virtual environment
+	@if [ -x $(BIN)/media-assets ]; then $(BIN)/media-assets down; fi
+	rm -rf .media-assets $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "making $(VENV) with $$("$$python" --version)"; \
+			exec "$$python" -m venv --clear $(VENV); \
+		fi; \
+	done; \
+	echo "Python 3.11 or newer is needed and none was found; name yours: make PYTHON=/path/to/python3 ..." >&2; \
+	exit 1
+
+# uv installs the lock in a tenth of the time that pip takes (7 s instead of 114 s); where it can't, e.g. because only pip
+# is configured for the index at hand, pip does it. Both insist on the hashes.
+$(INSTALLED): requirements.txt pyproject.toml setup.py $(BIN)/python
+	@echo "installing the dependencies"
+	@awk '/^[^ ]/ { wanted = /^uv==/ } wanted' requirements.txt > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,194 @@
+"""What can happen to an item, as events that read like a story: `cat = Life("cat.jpg"); store.append([cat.upload(), …])`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from media_assets.eventlog.events import (
+    AnalysisCompleted,
+    Cost,
+    EmbeddingStored,
+    MediaProbed,
+    NewEvent,
+    StepAbandoned,
+    StepFailed,
+    StepRef,
+    Thumbnail,
+    ThumbnailCreated,
+    UploadRejected,
+    item_id_of,
+    reprocess_requested,
+    step_abandoned,
+    step_failed,
+    step_succeeded,
+    upload_removed,
+)
+from media_assets.eventlog.store import EventStore
+from tests.conftest import received
+
+NOON = datetime(2026, 7, 1, 12, 20, tzinfo=UTC)
+HOUR = datetime(2026, 7, 1, 12, tzinfo=UTC)
+COST = Cost(target="lambda", run_id="run-1", milliseconds=12, memory_mb=128)
+
+
+@dataclass(frozen=True)
+class Life:
+    """One key of bucket `photos`, uploaded by ada. Versions are named by the caller; outcomes are of v1, generation 0,
+    recipe `r1` unless they say otherwise."""
+
+    key: str = "uploads/ada/cat.jpg"
+
+    @property
+    def item_id(self) -> uuid.UUID:
+        return item_id_of("photos", self.key)
+
+    @property
+    def stream_id(self) -> str:
+        return f"item-{self.item_id}"
+
+    def upload(self, version: str = "v1", sequencer: str | None = None, at: datetime = NOON) -> NewEvent:
+        """By default v1, v2, … were uploaded in the order of their names."""
+        return received(self.key, version, sequencer=sequencer or version, at=at)
+
+    def removed(self, version: str = "v1") -> NewEvent:
+        return upload_removed(self.item_id, version, user_id="ada", occurred_at=NOON)
+
+    def probed(self, version: str = "v1", *, width: int = 40, generation: int = 0, recipe: str = "r1") -> NewEvent:
+        payload = MediaProbed(
+            version_id=version, kind="image", format="jpeg", content_type="image/jpeg", width=width, height=30, orientation=1
+        )
+        return step_succeeded(self._ref(version, "probe", generation, recipe), payload, cost=COST, occurred_at=NOON)
+
+    def rejected(
+        self, version: str = "v1", *, step: str = "probe", code: str = "corrupt", generation: int = 0, recipe: str = "r1"
+    ) -> NewEvent:
+        payload = UploadRejected(version_id=version, code=code, message=f"it is {code}")
+        return step_succeeded(self._ref(version, step, generation, recipe), payload, cost=COST, occurred_at=NOON)
+
+    def thumbnails(
+        self, version: str = "v1", *, sizes: Sequence[int] = (256, 800), generation: int = 0, recipe: str = "r1"
+    ) -> NewEvent:
+        pictures = tuple(
+            Thumbnail(
+                size=size,
+                width=size,
+                height=size // 2,
+                key=f"derived/{version}/{recipe}/{generation}/{size}.webp",
+                sha256="0" * 64,
+                size_bytes=size,
+                content_type="image/webp",
+            )
+            for size in sizes
+        )
+        payload = ThumbnailCreated(version_id=version, placeholder="3OcRJYB4d3h/iIeHeEh3eIhw+j2w", thumbnails=pictures)
+        return step_succeeded(self._ref(version, "thumbnail", generation, recipe), payload, cost=COST, occurred_at=NOON)
+
+    def analysis(
+        self, version: str = "v1", *, summary: str = "A cat.", generation: int = 0, recipe: str = "r1", **fields: Any
+    ) -> NewEvent:
+        payload = AnalysisCompleted(
+            version_id=version,
+            provider="local",
+            model="sight",
+            analysis={
+                "category": "animal",
+                "summary": summary,
+                "tags": ["cat"],
+                "objects": [],
+                "text": [],
+                "dominant_colours": [{"hex": "#aa8866", "name": "brown", "share": 1.0}],
+                **fields,
+            },
+        )
+        return step_succeeded(self._ref(version, "analyze", generation, recipe), payload, cost=COST, occurred_at=NOON)
+
+    def embedding(
+        self,
+        version: str = "v1",
+        *,
+        vector: Sequence[float] = (1.0, 0.0, 0.0),
+        model: str = "meaning",
+        generation: int = 0,
+        recipe: str = "r1",
+    ) -> NewEvent:
+        payload = EmbeddingStored(
+            version_id=version,
+            analysis_id=self.analysis(version).event_id,
+            model=model,
+            dimensions=len(vector),
+            vector=tuple(vector),
+        )
+        return step_succeeded(self._ref(version, "embed", generation, recipe), payload, cost=COST, occurred_at=NOON)
+
+    def failed(
+        self,
+        step: str,
+        version: str = "v1",
+        *,
+        attempt: str = "a1",
+        retry_at: datetime | None = None,
+        generation: int = 0,
+        recipe: str = "r1",
+        code: str = "timeout",
+    ) -> NewEvent:
+        payload = StepFailed(
+            version_id=version, attempt_id=attempt, code=code, message=f"{code} in {attempt}", retry_at=retry_at
+        )
+        return step_failed(self._ref(version, step, generation, recipe), payload, cost=COST, occurred_at=NOON)
+
+    def abandoned(
+        self, step: str, version: str = "v1", *, generation: int = 0, recipe: str = "r1", code: str = "crashed"
+    ) -> NewEvent:
+        payload = StepAbandoned(version_id=version, code=code, message=f"{code}, given up", failures=5)
+        return step_abandoned(self._ref(version, step, generation, recipe), payload, cost=COST, occurred_at=NOON)
+
+    def reprocess(self, step: str, generation: int = 1) -> NewEvent:
+        return reprocess_requested(
+            self.item_id, step, generation, reason="somebody asked", user_id="ada", occurred_at=NOON
+        )
+
+    def processed(self, version: str = "v1", **key: Any) -> list[NewEvent]:
+        """Every step's success, in order."""
+        return [make(version, **key) for make in (self.probed, self.thumbnails, self.analysis, self.embedding)]
+
+    def done(self, version: str = "v1", at: datetime = NOON) -> list[NewEvent]:
+        """From the upload to the last step."""
+        return [self.upload(version, at=at), *self.processed(version)]
+
+    def _ref(self, version: str, step: str, generation: int, recipe: str) -> StepRef:
+        return StepRef(
+            item_id=self.item_id, user_id="ada", version_id=version, step=step, recipe=recipe, generation=generation
+        )
+
+
+def rows(source: EventStore | Connection, query: str, **parameters: Any) -> list[dict[str, Any]]:
+    """What a query says, a dict a row; on a store in a transaction of its own."""
+    if isinstance(source, EventStore):
+        with source.engine.connect() as connection:
+            return rows(connection, query, **parameters)
+    return [dict(row) for row in source.execute(text(query), parameters).mappings()]
+
+
+def item(store: EventStore, life: Life) -> dict[str, Any]:
+    """The item's row. Raises ValueError if it has none."""
+    [row] = rows(store, "SELECT * FROM items WHERE item_id = :id", id=life.item_id)
+    return row
+
+
+def steps(store: EventStore, life: Life) -> dict[str, str]:
+    """Where each of the item's steps stands; steps that aren't due yet are not there."""
+    return {
+        row["step"]: row["state"] for row in rows(store, "SELECT step, state FROM steps WHERE item_id = :id", id=life.item_id)
+    }
+
+
+def step(store: EventStore, life: Life, name: str) -> dict[str, Any]:
+    """One step's row."""
+    [row] = rows(store, "SELECT * FROM steps WHERE item_id = :id AND step = :step", id=life.item_id, step=name)
+    return row
