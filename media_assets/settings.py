@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     """Long sides, ascending; in the environment a JSON list."""
     thumbnail_quality: int = Field(default=80, ge=1, le=100)
     """WebP quality."""
-    thumbnail_method: int = Field(default=4, ge=0, le=6)
+    thumbnail_method: int = Field(default=2, ge=0, le=6)
     """WebP effort: 0 is fastest, 6 is smallest."""
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     """Seen only by what starts the one-machine stack, which hands it to Secrets Manager; functions read it there."""

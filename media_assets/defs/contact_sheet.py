@@ -42,9 +42,11 @@ def contact_sheet(
     for item_id, key in rows:
         try:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except ClientError:
-            continue  # a picture that isn't there any more is left out of the picture; the check on thumbnails tells
-        shown[item_id] = Image.open(io.BytesIO(body), formats=["WEBP"])
+            picture = Image.open(io.BytesIO(body), formats=["WEBP"])
+            picture.load()
+        except (ClientError, OSError):
+            continue  # one that is gone or broken is left out; the check on thumbnails tells
+        shown[item_id] = picture
     if not shown:
         return None
     buffer = io.BytesIO()

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from media_assets.local.loopback_http import post_json
 from media_assets.local.ports import LOOPBACK
 from media_assets.local.processes import ProcessDiedError, ProcessRecord, spawn, stop_marked
-from media_assets.local.sockets import make_private, socket_folder
+from media_assets.local.sockets import make_private, remove_if_empty, socket_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
 LOCATION = "media-assets"
@@ -80,6 +80,8 @@ class DagsterProcesses:
     def stop(self) -> None:
         """End them and every run that they launched. Idempotent. Raises ProcessSurvivedError."""
         stop_marked(self._mark, _STOP_SECONDS)
+        self._socket.unlink(missing_ok=True)
+        remove_if_empty(self._socket.parent)
 
     def migrate(self, environment: Mapping[str, str]) -> None:
         """Create Dagster's tables, or bring those of an older Dagster up to date. Raises RuntimeError."""

@@ -24,7 +24,7 @@ import psycopg
 from psycopg import sql
 
 from media_assets.local.processes import Account, ProcessDiedError, ProcessRecord, marked, spawn, wait_gone
-from media_assets.local.sockets import make_private, socket_folder
+from media_assets.local.sockets import make_private, remove_if_empty, socket_folder
 
 MEDIA_DATABASE = "media"
 DAGSTER_DATABASE = "dagster"
@@ -201,6 +201,7 @@ class EmbeddedPostgres:
         wait_gone(leftovers, _STOP_SECONDS)
         for lock in (self.data / "postmaster.pid", self.sockets / _SOCKET_NAME, self.sockets / f"{_SOCKET_NAME}.lock"):
             lock.unlink(missing_ok=True)
+        remove_if_empty(self.sockets)
 
 
 def _binaries() -> Path:

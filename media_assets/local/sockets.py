@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 LONGEST_SOCKET_PATH_BYTES = 100
@@ -31,3 +32,9 @@ def make_private(folder: Path, uid: int) -> None:
     folder.chmod(0o700)
     if found.st_uid != uid:
         os.chown(folder, uid, -1)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """One in /tmp would stay there for ever."""
+    with suppress(OSError):
+        folder.rmdir()

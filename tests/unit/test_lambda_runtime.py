@@ -206,7 +206,8 @@ def test_items_that_time_has_run_out_for_are_not_started(bucket: Bucket) -> None
 
 @pytest.mark.parametrize("step", ["probe", "thumbnail", "analyze", "embed"])
 def test_a_handler_is_imported_in_under_a_second(step: str) -> None:
-    measure = f"import time; t = time.perf_counter(); import lambdas.{step}.handler; print(time.perf_counter() - t)"
+    """Of CPU time, which other processes don't add to."""
+    measure = f"import time; t = time.process_time(); import lambdas.{step}.handler; print(time.process_time() - t)"
     seconds = min(float(subprocess.check_output([sys.executable, "-c", measure])) for _ in range(3))
     assert seconds < 1.0
 

@@ -148,7 +148,7 @@ def probe_locally(body: bytes) -> ErrorCode | None:
 
 
 def test_a_header_made_to_keep_us_busy_is_given_up(bucket: Bucket) -> None:
-    """A HEIC whose items have 65,535 extents each that take no room; a GIF of a million empty comments."""
+    """A HEIC whose items have 65,535 extents each that take no room; a GIF of a million comments of one letter."""
     items = b"\0\1\0\0\xff\xff" * 10_000
     location = b"iloc" + b"\0\0\0\0" + b"\0\0" + struct.pack(">H", 10_000) + items
     meta = b"meta\0\0\0\0" + struct.pack(">I", len(location) + 4) + location
@@ -156,8 +156,8 @@ def test_a_header_made_to_keep_us_busy_is_given_up(bucket: Bucket) -> None:
     gif = encode(corners(), "gif")[: 13 + 12] + b"!\xfe\1x\0" * 1_000_000
     started = time.monotonic()
     assert rejected(bucket, heic).code is ErrorCode.CORRUPT
-    assert rejected(bucket, gif).code is ErrorCode.TRUNCATED
-    assert time.monotonic() - started < 20
+    assert rejected(bucket, gif).code is ErrorCode.CORRUPT
+    assert time.monotonic() - started < 10
 
 
 def test_neighbours_of_a_bad_file_are_measured(bucket: Bucket) -> None:

@@ -30,9 +30,19 @@ def uploads(context: AssetExecutionContext, media: MediaResource) -> Materialize
             {"hours": list(hours)},
         )
         found = {hour: (items, size_bytes) for hour, items, size_bytes in rows}
+        rows = connection.execute(
+            text("""
+                SELECT u.hour, count(*)
+                FROM events e JOIN event_payloads p USING (event_id)
+                JOIN uploads u ON u.item_id = e.item_id AND u.version_id = p.body->>'version_id'
+                WHERE e.event_id = ANY(:ids) GROUP BY u.hour
+            """),
+            {"ids": [event.event_id for event in repaired]},
+        )
+        repairs = dict(rows.tuples().all())
     for hour in hours:
         items, size_bytes = found.get(hour, (0, 0))
         context.add_asset_metadata(
-            {"items": items, "bytes": int(size_bytes), "repaired": len(repaired)}, partition_key=key_of(hour)
+            {"items": items, "bytes": int(size_bytes), "repaired": repairs.get(hour, 0)}, partition_key=key_of(hour)
         )
     return MaterializeResult()

@@ -17,11 +17,12 @@ def stuck(connection: Connection, scope: Scope, step: str, now: datetime) -> Fin
     """Items of the scope whose step is dead, or has been due for longer than the grace without anybody working on it."""
     rows = connection.execute(
         text("""
-            SELECT s.item_id, s.state, s.error_code, s.failures,
-                   coalesce(s.retry_at, greatest(u.received_at, up.finished_at)) AS due_at
+            SELECT s.item_id, s.state, s.error_code, s.failures, greatest(s.retry_at, e.recorded_at) AS due_at
             FROM steps s
-            JOIN uploads u USING (item_id, version_id)
-            LEFT JOIN LATERAL (SELECT max(finished_at) AS finished_at FROM steps o WHERE o.item_id = s.item_id) up ON true
+            LEFT JOIN LATERAL (
+                -- When we last heard of the item, and not when it was uploaded: an import brings objects that are years old.
+                SELECT max(recorded_at) AS recorded_at FROM events WHERE stream_id = 'item-' || s.item_id
+            ) e ON s.state = 'pending'
             LEFT JOIN claims c ON c.item_id = s.item_id AND c.step = s.step AND c.lease_expires_at > now()
             WHERE s.item_id = ANY(:ids) AND s.step = :step AND c.item_id IS NULL
         """),

@@ -1,7 +1,8 @@
 """Which runs to ask for: every hour with due work and no run of its own. State decides, never a message.
 
 A tick that asked for an hour keeps the other sensor from asking for it too, for the moment until Dagster has made the run;
-after that moment only the state counts again, so a tick that dies anywhere delays a run and never loses one. There is no run_key on purpose: a repeated key is skipped for ever, so a killed run would never come back.
+after that moment only the state counts again, so a tick that dies anywhere delays a run and never loses one. There is no
+run_key on purpose: a repeated key is skipped for ever, so a killed run would never come back.
 """
 
 from __future__ import annotations

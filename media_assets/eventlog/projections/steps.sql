@@ -1,15 +1,17 @@
 -- Where each step stands for the current version of each item. Derived from uploads, step_results, step_failures and
 -- requested_generations of the items that the events touch, so that it doesn't depend on how events are batched.
-CREATE OR REPLACE FUNCTION step_graph() RETURNS TABLE (step text, upstream text, kind text) LANGUAGE sql IMMUTABLE AS $$
-    VALUES ('probe', NULL, NULL), ('thumbnail', 'probe', 'image'), ('analyze', 'thumbnail', 'image'),
-           ('embed', 'analyze', 'image')
+
+-- The steps there are, what has to be done before each, and for which kind of media they are (NULL: before it is known).
+CREATE OR REPLACE FUNCTION step_graph() RETURNS TABLE (step text, after text[], kind text) LANGUAGE sql IMMUTABLE AS $$
+    VALUES ('probe', '{}'::text[], NULL), ('thumbnail', '{probe}', 'image'), ('analyze', '{probe,thumbnail}', 'image'),
+           ('embed', '{probe,thumbnail,analyze}', 'image')
 $$;
 
 -- A recomputation has come to an end for this very content before and was asked for again: new uploads outrank it.
 CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql AS $$
     WITH standing AS (
-        SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, g.step, g.upstream,
-               u.removed_at IS NULL AND (g.kind IS NULL OR g.kind = u.kind) AS applies,
+        SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, g.step, g.after,
+               u.removed_at IS NULL AND (g.kind IS NULL OR g.kind = u.kind) IS TRUE AS applies,
                coalesce(q.generation, 0) AS generation,
                r.outcome IS NULL AND (
                    EXISTS (SELECT FROM step_results o
@@ -41,11 +43,12 @@ CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql 
               AND o.generation = coalesce(q.generation, 0) LIMIT 1
         ) f ON true
     ), judged AS (
-        SELECT s.*, s.applies AND (s.upstream IS NULL OR up.state = 'done') IS TRUE AS due
-        FROM standing s LEFT JOIN standing up ON up.item_id = s.item_id AND up.step = s.upstream
+        SELECT *, applies AND after <@ coalesce(
+                   array_agg(step) FILTER (WHERE applies AND state = 'done') OVER (PARTITION BY item_id), '{}') AS due
+        FROM standing
     ), gone AS (
         DELETE FROM steps s USING judged j
-        WHERE s.item_id = ANY (touched) AND s.item_id = j.item_id AND s.step = j.step AND j.due IS NOT TRUE
+        WHERE s.item_id = ANY (touched) AND s.item_id = j.item_id AND s.step = j.step AND NOT j.due
     )
     INSERT INTO steps AS s (item_id, step, version_id, user_id, hour, position, generation, recomputation, state, recipe,
                             failures, retry_at, error_code, error_message, finished_at, run_id)

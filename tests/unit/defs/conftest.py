@@ -1,0 +1,65 @@
+"""The environment in which the definitions find a database, a bucket and a queue; and a way to run a check."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from dagster import (
+    AssetCheckEvaluation,
+    AssetChecksDefinition,
+    AssetSelection,
+    DagsterInstance,
+    Definitions,
+    define_asset_job,
+)
+
+from media_assets.defs.assets.steps import step_assets
+from media_assets.defs.assets.uploads import uploads
+from media_assets.defs.resource import MediaResource
+from media_assets.settings import get_settings
+from tests.conftest import Database
+from tests.unit.defs.gallery import Gallery
+
+
+@pytest.fixture
+def gallery(aws: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> Gallery:
+    """No items yet. What settings say is what the gallery has."""
+    bucket = f"photos-{uuid.uuid4().hex[:12]}"
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    queue_url = boto3.client("sqs").create_queue(QueueName=bucket)["QueueUrl"]
+    for name, value in {
+        "MEDIA_BUCKET": bucket,
+        "MEDIA_UPLOAD_QUEUE_URL": queue_url,
+        "DATABASE_URL": database.application_url,
+        "MEDIA_OWNER_DATABASE_URL": database.owner_url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    return Gallery(database.store, s3, bucket)
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def evaluate(check: AssetChecksDefinition, instance: DagsterInstance) -> AssetCheckEvaluation:
+    """Run one check alone, as the daily job does."""
+    job = define_asset_job("alone", selection=AssetSelection.checks(check))
+    defs = Definitions(
+        assets=[uploads, *step_assets], asset_checks=[check], jobs=[job], resources={"media": MediaResource()}
+    )
+    result = defs.resolve_job_def("alone").execute_in_process(instance=instance)
+    (evaluation,) = result.get_asset_check_evaluations()
+    return evaluation
+
+
+def found(evaluation: AssetCheckEvaluation) -> str:
+    """What a check says it found; empty if nothing."""
+    return str(evaluation.metadata["found"].value) if "found" in evaluation.metadata else ""

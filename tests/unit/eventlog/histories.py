@@ -1,0 +1,157 @@
+"""Random histories, and what a plain reading of one says: the model that the SQL folds are compared with."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from media_assets.eventlog.events import NewEvent
+from tests.unit.eventlog.lives import NOON, Life
+
+LIVES = (Life("uploads/ada/cat.jpg"), Life("uploads/ada/dog.jpg"))
+VERSIONS = {"v1": "0A", "v2": "0A10", "v3": "05"}
+"""Versions with their sequencers: v2 is the newest, v3 the oldest, whatever order they become known in."""
+UPSTREAM = {"probe": None, "thumbnail": "probe", "analyze": "thumbnail", "embed": "analyze"}
+CONCLUSIVE = {"MediaProbed", "UploadRejected", "ThumbnailCreated", "AnalysisCompleted", "EmbeddingStored"}
+
+
+def histories() -> st.SearchStrategy[list[NewEvent]]:
+    """Anything that may be told of two items, in any order: sensible lives, and outcomes that come late, twice or never."""
+    lives = st.sampled_from(LIVES)
+    versions = st.sampled_from(sorted(VERSIONS))
+    steps = st.sampled_from(sorted(UPSTREAM))
+    outcomes = st.fixed_dictionaries({"generation": st.integers(0, 2), "recipe": st.sampled_from(["r1", "r2"])})
+    attempts = st.sampled_from(["a1", "a2", "a3"])
+    retries = st.sampled_from([None, NOON])
+
+    def upload(life: Life, version: str) -> list[NewEvent]:
+        return [life.upload(version, VERSIONS[version])]
+
+    def story(make: Callable[..., list[NewEvent]], *drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[list[NewEvent]]:
+        return st.tuples(*drawn).map(lambda values: make(*values))
+
+    happenings = st.one_of(
+        story(upload, lives, versions),
+        story(lambda life, v, key: upload(life, v) + life.processed(v, **key), lives, versions, outcomes),
+        story(lambda life, v, key: [life.probed(v, **key)], lives, versions, outcomes),
+        story(lambda life, v, s, key: [life.rejected(v, step=s, **key)], lives, versions, steps, outcomes),
+        story(
+            lambda life, v, sizes, key: [life.thumbnails(v, sizes=sorted(sizes), **key)],
+            lives,
+            versions,
+            st.sets(st.sampled_from([64, 256, 800]), min_size=1),
+            outcomes,
+        ),
+        story(lambda life, v, words, key: [life.analysis(v, summary=words, **key)], lives, versions, st.text(), outcomes),
+        story(lambda life, v, key: [life.embedding(v, **key)], lives, versions, outcomes),
+        story(
+            lambda life, v, s, a, at, key: [life.failed(s, v, attempt=a, retry_at=at, **key)],
+            lives,
+            versions,
+            steps,
+            attempts,
+            retries,
+            outcomes,
+        ),
+        story(lambda life, v, s, key: [life.abandoned(s, v, **key)], lives, versions, steps, outcomes),
+        story(lambda life, s, g: [life.reprocess(s, g)], lives, steps, st.integers(1, 2)),
+        story(lambda life, v: [life.removed(v)], lives, versions),
+    )
+    return st.lists(happenings, max_size=14).map(lambda parts: [event for part in parts for event in part])
+
+
+@st.composite
+def splits(draw: st.DrawFn, events: Sequence[NewEvent]) -> list[Sequence[NewEvent]]:
+    """The events in appends of any size, in their order."""
+    cuts = sorted(draw(st.sets(st.integers(0, len(events)), max_size=5)))
+    return [events[start:end] for start, end in zip([0, *cuts], [*cuts, len(events)], strict=True)]
+
+
+class Reading:
+    """What one item's history comes to. Told event by event, it knows nothing of batches or SQL."""
+
+    def __init__(self) -> None:
+        self._told: set[uuid.UUID] = set()
+        self._uploads: dict[str, tuple[str, int]] = {}  # version: (sequencer, when)
+        self._removed: set[str] = set()
+        self._results: dict[tuple[str, str, int], str] = {}  # (version, step, generation): outcome
+        self._failures: dict[tuple[str, str, int], int] = {}
+        self._dead: set[tuple[str, str, int]] = set()
+        self._requested: dict[str, int] = {}
+        self._widths: dict[str, tuple[int, int]] = {}  # version: (generation, width)
+
+    def tell(self, event: NewEvent) -> None:
+        if event.event_id in self._told:
+            return
+        self._told.add(event.event_id)
+        version: str = getattr(event.payload, "version_id", "")
+        key = (version, event.step or "", event.generation or 0)
+        kind = event.payload.type
+        if kind == "UploadReceived":
+            self._uploads[version] = (event.payload.sequencer, len(self._told))  # type: ignore[attr-defined]
+        if kind == "UploadRemoved" and version in self._uploads:
+            self._removed.add(version)
+        if kind in CONCLUSIVE:
+            self._results.setdefault(key, "rejected" if kind == "UploadRejected" else "done")
+        if kind == "MediaProbed" and version in self._uploads and self._widths.get(version, (-1, 0))[0] < key[2]:
+            self._widths[version] = (key[2], event.payload.width)  # type: ignore[attr-defined]
+        if kind == "StepFailed":
+            self._failures[key] = self._failures.get(key, 0) + 1
+        if kind == "StepAbandoned":
+            self._dead.add(key)
+        if kind == "ReprocessRequested":
+            self._requested[key[1]] = max(self._requested.get(key[1], 0), key[2])
+
+    def item(self) -> tuple[str, str, int | None] | None:
+        """(version, state, width) of the item; None if nothing was uploaded."""
+        version = self._current()
+        if version is None:
+            return None
+        width = self._widths.get(version, (0, None))[1]
+        states = [state for state, _, _ in self.steps().values()]
+        if version in self._removed:
+            state = "removed"
+        elif "rejected" in states:
+            state = "rejected"
+        elif "dead" in states:
+            state = "failed"
+        elif set(states) == {"done"}:
+            state = "done"
+        else:
+            state = "received" if width is None else "processing"
+        return version, state, width
+
+    def steps(self) -> dict[str, tuple[str, int, int]]:
+        """(state, generation, failures) of each step that is due or was."""
+        version = self._current()
+        if version is None or version in self._removed:
+            return {}
+        standing: dict[str, tuple[str, int, int]] = {}
+        for step, upstream in UPSTREAM.items():
+            if upstream is not None and standing.get(upstream, ("",))[0] != "done":
+                break
+            if upstream is not None and version not in self._widths:
+                break  # of no known kind: nothing but the probe applies
+            generation = self._requested.get(step, 0)
+            key = (version, step, generation)
+            state = self._results.get(key) or ("dead" if key in self._dead else "pending")
+            standing[step] = (state, generation, self._failures.get(key, 0))
+        return standing
+
+    def _current(self) -> str | None:
+        def rank(version: str) -> tuple[bool, str, int]:
+            sequencer, when = self._uploads[version]
+            return version not in self._removed, sequencer.ljust(16, "0"), when
+
+        return max(self._uploads, key=rank, default=None)
+
+
+def readings(history: Iterable[NewEvent]) -> dict[uuid.UUID, Reading]:
+    """A reading of each item that a history tells of."""
+    found: dict[uuid.UUID, Reading] = {}
+    for event in history:
+        found.setdefault(event.item_id, Reading()).tell(event)
+    return found

@@ -1,0 +1,131 @@
+"""Guarantee 6: read models are a function of the log, however it came to be written. Dropped, they come back the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine, text
+
+from media_assets.eventlog.events import NewEvent
+from media_assets.eventlog.migrate import PROJECTIONS
+from media_assets.eventlog.replay import digest, verify_replay
+from media_assets.eventlog.store import EventStore
+from tests.conftest import Database
+from tests.unit.eventlog.histories import LIVES, histories, readings, splits
+from tests.unit.eventlog.lives import Life, rows
+
+quickly = settings(
+    max_examples=1500, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[Connection]:
+    engine = create_engine(database.owner_url)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def tell(connection: Connection, store: EventStore, appends: Iterable[Sequence[NewEvent]]) -> None:
+    """Append in a transaction that the caller gives up, so that every example starts with an empty log."""
+    connection.rollback()
+    for events in appends:
+        store.append(events, connection)
+
+
+def test_however_events_are_batched_the_read_models_are_the_same(database: Database, owner: Connection) -> None:
+    @quickly
+    @given(st.data(), histories())
+    def check(data: st.DataObject, history: list[NewEvent]) -> None:
+        digests = []
+        for appends in ([[event] for event in history], [history], data.draw(splits(history))):
+            tell(owner, database.store, appends)
+            digests.append(digest(owner, "public"))
+        assert len(set(digests)) == 1
+
+    check()
+
+
+def test_items_and_steps_are_what_a_plain_reading_of_the_history_says(database: Database, owner: Connection) -> None:
+    @quickly
+    @given(st.data(), histories())
+    def check(data: st.DataObject, history: list[NewEvent]) -> None:
+        tell(owner, database.store, data.draw(splits(history)))
+        items = {row["item_id"]: row for row in rows(owner, "SELECT * FROM items")}
+        steps = rows(owner, "SELECT * FROM steps")
+        for item_id, reading in readings(history).items():
+            row = items.pop(item_id, None)
+            assert reading.item() == (row and (row["version_id"], row["state"], row["width"]))
+            assert reading.steps() == {
+                row["step"]: (row["state"], row["generation"], row["failures"]) for row in steps if row["item_id"] == item_id
+            }
+        assert items == {}
+
+    check()
+
+
+def test_a_replay_of_random_histories_is_identical(database: Database) -> None:
+    """Really committed, one history after the other, and replayed into a shadow schema by the same migrations."""
+
+    @settings(quickly, max_examples=6)
+    @given(st.data(), histories())
+    def check(data: st.DataObject, history: list[NewEvent]) -> None:
+        for events in data.draw(splits(history)):
+            database.store.append(events)
+        verification = verify_replay(database.owner_url)
+        assert verification.identical
+        assert verification.events == database.store.head()
+
+    check()
+
+
+def test_a_replay_tells_its_progress_and_leaves_nothing_behind(database: Database) -> None:
+    database.store.append([event for life in LIVES for event in life.done()])
+    told: list[tuple[int, int]] = []
+    verification = verify_replay(database.owner_url, lambda done, total: told.append((done, total)))
+    assert (verification.identical, verification.events, told) == (True, 10, [(10, 10)])
+    assert verification.live_digest == verification.replayed_digest
+    assert rows(database.store, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'replay%'") == []
+
+
+def test_of_an_empty_log_too(database: Database) -> None:
+    verification = verify_replay(database.owner_url)
+    assert (verification.identical, verification.events) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "corruption",
+    [
+        "UPDATE items SET state = 'rejected'",
+        "UPDATE steps SET failures = failures + 1 WHERE step = 'embed'",
+        "UPDATE thumbnails SET sha256 = repeat('1', 64) WHERE size = 800",
+        "UPDATE analyses SET summary = summary || ' '",
+        "UPDATE embeddings SET embedding = '[0.9999999,0,0]'",
+        "DELETE FROM uploads",
+        "INSERT INTO requested_generations SELECT item_id, 'embed', 'ada', 1 FROM items",
+    ],
+)
+def test_a_read_model_that_somebody_changed_by_hand_is_found(
+    database: Database, owner: Connection, corruption: str
+) -> None:
+    database.store.append(Life().done())
+    assert owner.execute(text(corruption)).rowcount == 1
+    owner.commit()
+    verification = verify_replay(database.owner_url)
+    assert not verification.identical
+    assert verification.live_digest != verification.replayed_digest
+
+
+def test_every_read_model_counts_in_the_digest(database: Database, owner: Connection) -> None:
+    life = Life()
+    database.store.append([*life.done(), life.failed("probe"), life.reprocess("embed")])
+    whole = digest(owner, "public")
+    for table in PROJECTIONS:
+        owner.execute(text(f"DELETE FROM {table}"))
+        assert digest(owner, "public") != whole, table
+        owner.rollback()
+    assert digest(owner, "public") == whole
