@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(INSTALLED) ## .venv with exactly the locked dependencies; nothing to do if the lock hasn't changed
+setup: $(INSTALLED) ## .venv with the locked dependencies; nothing to do while the lock stays the same
 
 demo: setup ## start everything, process real photographs, leave the UI open until Ctrl-C; EXIT=1 stops after the report
 	@$(BIN)/media-assets demo $(if $(filter 1 yes true,$(EXIT)),--exit)

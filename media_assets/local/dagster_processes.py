@@ -55,7 +55,7 @@ class DagsterProcesses:
     def __init__(self, home: Path, logs: Path, definitions: str, project: Path = PROJECT) -> None:
         self.home = home
         self._logs = logs
-        self._definitions = definitions
+        self.definitions = definitions
         self._project = project
         self._socket = socket_folder(home / "socket", "code.sock") / "code.sock"
         self._mark = f"dagster:{home}"
@@ -105,7 +105,7 @@ class DagsterProcesses:
 
     def _code_server(self) -> list[str]:
         where = ["--socket", str(self._socket), "--location-name", LOCATION]
-        return ["dagster", "api", "grpc", *where, "--module-name", self._definitions]
+        return ["dagster", "api", "grpc", *where, "--module-name", self.definitions]
 
     def _webserver(self, port: int) -> list[str]:
         return ["dagster_webserver", "--host", LOOPBACK, "--port", str(port), "--workspace", str(self._workspace)]

@@ -205,7 +205,8 @@ class Stack:
 
     def _fingerprint(self, memory: Memory) -> str:
         """Changes with whatever Dagster reads once, when it starts: its environment, its configuration, our sources."""
-        digest = hashlib.sha256(json.dumps(self._environment(memory), sort_keys=True).encode())
+        told = [self._dagster.definitions, self._environment(memory)]
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         sources = (path for folder in ("media_assets", "lambdas") for path in sorted((PROJECT / folder).rglob("*.py")))
         for path in (self._project / "dagster.yaml", *sources):
             digest.update(path.read_bytes())

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from media_assets.local.loopback_http import answers, post_json
+from media_assets.local.memory import Memory
 from media_assets.local.processes import ProcessDiedError, marked
 from media_assets.local.stack import Stack, StackBusyError, StackInfo
 from media_assets.settings import Settings
@@ -41,8 +42,9 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(state_dir=tmp_path_factory.mktemp("stack"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack(settings: Settings) -> Iterator[Stack]:
+    """Up or down, as the test before left it."""
     stack = Stack(settings)
     yield stack
     stack.down()
@@ -107,7 +109,7 @@ def test_up_listens_on_loopback_only_and_down_leaves_no_process(stack: Stack, se
 
 def test_up_keeps_what_runs(stack: Stack, settings: Settings) -> None:
     first = stack.up()
-    before = {process.pid for process in processes(settings)}
+    before = Memory.load(settings.state_dir / "stack.json")
     began = time.monotonic()
 
     second = Stack(settings).up()
@@ -115,7 +117,8 @@ def test_up_keeps_what_runs(stack: Stack, settings: Settings) -> None:
     assert time.monotonic() - began < 5
     assert second.environment == first.environment
     assert not second.emulator_was_restarted
-    assert before <= {process.pid for process in processes(settings)}
+    after = Memory.load(settings.state_dir / "stack.json")
+    assert (after.emulator, after.dagster) == (before.emulator, before.dagster)
 
 
 def test_up_heals_a_stack_that_was_killed_and_loses_no_upload(stack: Stack, settings: Settings) -> None:
@@ -152,7 +155,8 @@ def test_a_port_that_is_taken_is_replaced_and_said(stack: Stack) -> None:
     assert any("is taken" in line for line in said)
 
 
-def test_a_failing_part_leaves_nothing_running(settings: Settings) -> None:
+def test_a_failing_part_leaves_nothing_running(stack: Stack, settings: Settings) -> None:
+    stack.down()
     with pytest.raises(ProcessDiedError, match="no_such_definitions"):
         Stack(settings, definitions="no_such_definitions").up()
     assert processes(settings) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from functools import cache
 
 import boto3
 import pytest
@@ -13,6 +14,7 @@ from dagster import (
     AssetSelection,
     DagsterInstance,
     Definitions,
+    JobDefinition,
     define_asset_job,
 )
 
@@ -50,14 +52,16 @@ def instance() -> Iterator[DagsterInstance]:
 
 
 def evaluate(check: AssetChecksDefinition, instance: DagsterInstance) -> AssetCheckEvaluation:
-    """Run one check alone, as the daily job does."""
-    job = define_asset_job("alone", selection=AssetSelection.checks(check))
-    defs = Definitions(
-        assets=[uploads, *step_assets], asset_checks=[check], jobs=[job], resources={"media": MediaResource()}
-    )
-    result = defs.resolve_job_def("alone").execute_in_process(instance=instance)
-    (evaluation,) = result.get_asset_check_evaluations()
+    """Run one check alone, as the daily job does all of them."""
+    (evaluation,) = _job_of(check).execute_in_process(instance=instance).get_asset_check_evaluations()
     return evaluation
+
+
+@cache
+def _job_of(check: AssetChecksDefinition) -> JobDefinition:
+    job = define_asset_job("alone", selection=AssetSelection.checks(check))
+    defs = Definitions(assets=[uploads, *step_assets], asset_checks=[check], jobs=[job], resources={"media": MediaResource()})
+    return defs.resolve_job_def("alone")
 
 
 def found(evaluation: AssetCheckEvaluation) -> str:

@@ -8,6 +8,7 @@ import math
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -33,6 +34,7 @@ from media_assets.eventlog.events import (
     step_failed,
     step_succeeded,
     upload_received,
+    upload_removed,
 )
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import get_settings
@@ -117,7 +119,9 @@ class Gallery:
         self.tell(
             item_id,
             "thumbnail",
-            ThumbnailCreated(version_id=self._versions[item_id], placeholder="3OcRJYB4d3h/iIeHeEh3eIhw+j3A", thumbnails=thumbnails),
+            ThumbnailCreated(
+                version_id=self._versions[item_id], placeholder="3OcRJYB4d3h/iIeHeEh3eIhw+j3A", thumbnails=thumbnails
+            ),
         )
 
     def thumbnail(self, item_id: uuid.UUID, size: int, picture: bytes | None = None, **changes: Any) -> Thumbnail:
@@ -166,12 +170,13 @@ class Gallery:
         self.embedded(item_id, direction)
         return item_id
 
+    def removed(self, item_id: uuid.UUID) -> None:
+        self.store.append([upload_removed(item_id, self._versions[item_id], user_id="ada", occurred_at=datetime.now(UTC))])
+
     def failed(self, item_id: uuid.UUID, step: str, *, retry_at: datetime | None) -> None:
         """A failed attempt; without `retry_at` the last one."""
         code, message, version = ErrorCode.STEP_ERROR, "ValueError", self._versions[item_id]
-        failure = StepFailed(
-            version_id=version, attempt_id=str(uuid.uuid4()), code=code, message=message, retry_at=retry_at
-        )
+        failure = StepFailed(version_id=version, attempt_id=str(uuid.uuid4()), code=code, message=message, retry_at=retry_at)
         ref, cost, now = self._ref(item_id, step), self._cost(), datetime.now(UTC)
         events = [step_failed(ref, failure, cost=cost, occurred_at=now)]
         if retry_at is None:
@@ -198,7 +203,9 @@ class Gallery:
         )
 
 
+@cache
 def webp(width: int, height: int, **options: Any) -> bytes:
+    """A picture that isn't of one colour."""
     buffer = io.BytesIO()
     Image.linear_gradient("L").resize((width, height)).convert("RGB").save(buffer, "WEBP", **options)
     return buffer.getvalue()

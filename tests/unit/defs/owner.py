@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from tests.conftest import Database
 
@@ -15,5 +17,18 @@ def as_owner(database: Database, statement: str, **parameters: Any) -> int:
     try:
         with engine.begin() as connection:
             return connection.execute(text(statement), parameters).rowcount
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def damaged(database: Database, statement: str) -> Iterator[Connection]:
+    """A connection that sees the read models as if somebody had executed `statement`; afterwards nobody has."""
+    engine = create_engine(database.owner_url)
+    try:
+        with engine.connect() as connection, connection.begin() as transaction:
+            assert connection.execute(text(statement)).rowcount > 0, f"nothing was damaged by: {statement}"
+            yield connection
+            transaction.rollback()
     finally:
         engine.dispose()

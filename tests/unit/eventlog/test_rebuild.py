@@ -18,7 +18,7 @@ from tests.unit.eventlog.histories import LIVES, histories, readings, splits
 from tests.unit.eventlog.lives import Life, rows
 
 quickly = settings(
-    max_examples=1500, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

@@ -1,0 +1,71 @@
+"""The steps' targets as Python functions, for runs that need no Lambda; tests/contract/pipes has real ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+from dagster import AssetExecutionContext
+
+from lambdas.runtime.contract import BatchItem, ItemOutcome, Manifest, Metrics, OutputObject, StepRequest
+from media_assets.defs.resource import MediaResource
+from media_assets.dispatch.drain import Invoke
+from tests.unit.defs.gallery import ANALYSIS, HEIGHT, WIDTH, webp
+
+
+def outcome_of(step: str, item: BatchItem) -> ItemOutcome:
+    """What a step answers for a picture of 1200x800."""
+    results: dict[str, dict[str, Any]] = {
+        "probe": {
+            "kind": "image",
+            "format": "jpeg",
+            "content_type": "image/jpeg",
+            "orientation": 1,
+            "upright_width": WIDTH,
+            "upright_height": HEIGHT,
+        },
+        "thumbnail": {"placeholder": "3OcRJYB4d3h/iIeHeEh3eIhw+j3A"},
+        "analyze": {"provider": "local", "model": "local/test", "analysis": ANALYSIS},
+        "embed": {"model": "local/test", "dimensions": 2, "vector": [0.6, 0.8]},
+    }
+    return ItemOutcome(
+        item_id=item.item_id,
+        result=results[step],
+        outputs=tuple(_thumbnail(item, size) for size in (256, 800, 1600)) if step == "thumbnail" else (),
+        metrics=Metrics(milliseconds=7, bytes_in=item.size_bytes),
+    )
+
+
+def _thumbnail(item: BatchItem, size: int) -> OutputObject:
+    scale = min(1, size / WIDTH)
+    width, height = round(WIDTH * scale), round(HEIGHT * scale)
+    body = webp(width, height)
+    key = f"{item.output_prefix}{size}.webp"
+    boto3.client("s3").put_object(Bucket=item.bucket, Key=key, Body=body, ContentType="image/webp")
+    return OutputObject(
+        key=key,
+        sha256=hashlib.sha256(body).hexdigest(),
+        size_bytes=len(body),
+        content_type="image/webp",
+        attributes={"size": size, "width": width, "height": height},
+    )
+
+
+class ProcessingHere(MediaResource):
+    """Sends batches to functions of this process."""
+
+    def invoker(self, context: AssetExecutionContext, step: str) -> Invoke:
+        return lambda request: _answer(request, lambda item: outcome_of(step, item))
+
+
+def _answer(request: StepRequest, outcome: Callable[[BatchItem], ItemOutcome]) -> Manifest:
+    return Manifest(
+        batch_id=request.batch_id,
+        attempt_id=request.attempt_id,
+        step=request.step,
+        recipe=request.recipe,
+        memory_mb=512,
+        outcomes=tuple(map(outcome, request.items)),
+    )

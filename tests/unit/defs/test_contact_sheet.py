@@ -1,0 +1,112 @@
+"""Contact sheets: pictures on a grid, under a name that says nothing, with their items on record."""
+
+from __future__ import annotations
+
+import io
+import re
+import uuid
+
+import pytest
+from PIL import Image
+from sqlalchemy import text
+
+from media_assets.defs.contact_sheet import compose, contact_sheet
+from tests.unit.defs.gallery import Gallery
+
+BACKGROUND = (245, 245, 244)
+BASE = "http://127.0.0.1:4566/photos"
+
+
+def plain(width: int, height: int, colour: str = "red") -> Image.Image:
+    return Image.new("RGB", (width, height), colour)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (6, 6, 1), (7, 6, 2), (12, 6, 2), (13, 6, 3), (24, 6, 4)]
+)
+def test_pictures_lie_on_a_grid_of_at_most_six_columns(pictures: int, columns: int, rows: int) -> None:
+    sheet = compose([plain(256, 256)] * pictures)
+    assert sheet.mode == "RGB"
+    assert sheet.size == (columns * 168 + 8, rows * 168 + 8)
+    for index in range(pictures):
+        centre = (8 + index % 6 * 168 + 80, 8 + index // 6 * 168 + 80)
+        assert sheet.getpixel(centre) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(("width", "height"), [(256, 128), (128, 256), (256, 256), (1600, 400), (256, 1), (3, 2)])
+def test_a_picture_keeps_its_aspect_ratio_in_the_middle_of_its_cell(width: int, height: int) -> None:
+    sheet = compose([plain(width, height)])
+    box = Image.eval(sheet.getchannel("B"), lambda blue: 255 if blue < 100 else 0).getbbox()
+    assert box is not None
+    left, top, right, bottom = box
+    scale = min(1, 160 / max(width, height))  # never enlarged
+    assert abs((right - left) - width * scale) <= 1
+    assert abs((bottom - top) - max(1, height * scale)) <= 1
+    assert abs((left + right) / 2 - 88) <= 1
+    assert abs((top + bottom) / 2 - 88) <= 1
+
+
+def test_what_is_transparent_shows_the_background() -> None:
+    sheet = compose([Image.new("RGBA", (160, 160), (255, 0, 0, 0))])
+    assert sheet.getcolors() == [(176 * 176, BACKGROUND)]
+
+
+def sheet_of(gallery: Gallery, *items: uuid.UUID, base_url: str = BASE) -> str:
+    """A sheet's key, as found in what Dagster is to show."""
+    value = contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, base_url, items)
+    assert value is not None
+    found = re.fullmatch(rf"!\[contact sheet\]\({re.escape(BASE)}/(.+)\)", str(value.value))
+    assert found, value.value
+    return found[1]
+
+
+def recorded(gallery: Gallery) -> dict[str, list[uuid.UUID]]:
+    with gallery.store.engine.connect() as connection:
+        return dict(connection.execute(text("SELECT key, item_ids FROM contact_sheets")).tuples().all())
+
+
+def test_a_sheet_is_a_picture_in_the_bucket_and_its_items_are_on_record(gallery: Gallery) -> None:
+    items = [gallery.done(f"{number}.jpg") for number in range(3)]
+    key = sheet_of(gallery, *items)
+    stored = gallery.s3.get_object(Bucket=gallery.bucket, Key=key)
+    assert stored["ContentType"] == "image/jpeg"
+    with Image.open(io.BytesIO(stored["Body"].read())) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (3 * 168 + 8, 168 + 8))
+        assert "exif" not in picture.info
+    assert {name: set(ids) for name, ids in recorded(gallery).items()} == {key: set(items)}
+
+
+def test_a_name_says_nothing_and_is_never_used_again(gallery: Gallery) -> None:
+    item = gallery.done()
+    keys = {sheet_of(gallery, item) for _ in range(3)}
+    assert len(keys) == 3
+    for key in keys:
+        name = re.fullmatch(r"previews/(.+)\.jpg", key)
+        assert name
+        assert uuid.UUID(name[1]).version == 4
+        assert str(item) not in key
+
+
+def test_a_slash_at_the_end_of_the_address_doesnt_double(gallery: Gallery) -> None:
+    assert sheet_of(gallery, gallery.done(), base_url=f"{BASE}/").startswith("previews/")
+
+
+def test_items_without_a_thumbnail_make_no_sheet(gallery: Gallery) -> None:
+    item = gallery.upload()
+    gallery.probed(item)
+    assert contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, BASE, [item, uuid.uuid4()]) is None
+    assert contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, BASE, []) is None
+    assert recorded(gallery) == {}
+
+
+def test_thumbnails_that_are_gone_or_broken_are_left_out(gallery: Gallery) -> None:
+    fine, gone, broken, cut = (gallery.upload(name) for name in ("fine", "gone", "broken", "cut"))
+    for item in (fine, gone, broken, cut):
+        gallery.probed(item)
+    gallery.thumbnailed(fine)
+    gallery.thumbnailed(gone, of_256=gallery.thumbnail(gone, 256, key="derived/nowhere.webp"))
+    gallery.thumbnailed(broken, of_256=gallery.thumbnail(broken, 256, b"no picture"))
+    whole = gallery.s3.get_object(Bucket=gallery.bucket, Key=gallery.thumbnail(cut, 256).key)["Body"].read()
+    gallery.thumbnailed(cut, of_256=gallery.thumbnail(cut, 256, whole[:-40]))
+    key = sheet_of(gallery, fine, gone, broken, cut)
+    assert recorded(gallery) == {key: [fine]}

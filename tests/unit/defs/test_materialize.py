@@ -1,0 +1,205 @@
+"""Runs of the assets: figures by hour, checks on the run's own items, and nothing in Dagster that it may not know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+from dagster import AssetKey, DagsterInstance, ExecuteInProcessResult, materialize
+
+from media_assets.definitions import defs
+from media_assets.defs.assets.steps import step_assets
+from media_assets.defs.assets.uploads import uploads
+from media_assets.defs.checks.media_info import media_info_is_complete
+from media_assets.defs.partitions import HOURS, hours_of, key_of
+from media_assets.settings import get_settings
+from tests.conftest import Database
+from tests.unit.defs.conftest import evaluate, found
+from tests.unit.defs.gallery import EARLIER, EARLIEST, HOUR, Gallery
+from tests.unit.defs.owner import as_owner
+from tests.unit.defs.processing import ProcessingHere
+
+MEDIA_INFO = step_assets[0]
+
+
+def run(assets: Sequence[Any], instance: DagsterInstance, *hours: datetime, success: bool = True) -> ExecuteInProcessResult:
+    """Materialize assets, and execute checks among them, for some adjoining hours in one run."""
+    keys = sorted(map(key_of, hours))
+    range_tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    one = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": range_tags}
+    result = materialize(
+        assets,
+        instance=instance,
+        resources={"media": ProcessingHere()},
+        raise_on_error=success,
+        **one,  # type: ignore[arg-type]
+    )
+    assert result.success == success
+    return result
+
+
+def materializations(instance: DagsterInstance, asset: str) -> dict[str, dict[str, Any]]:
+    """Metadata of each partition's newest materialization."""
+    records = instance.fetch_materializations(AssetKey(asset), limit=100).records
+    return {
+        str(record.partition_key): {
+            name: value.value
+            for name, value in record.asset_materialization.metadata.items()  # type: ignore[union-attr]
+        }
+        for record in reversed(records)
+    }
+
+
+def test_the_pipeline_takes_an_upload_all_the_way_and_its_checks_pass(gallery: Gallery, instance: DagsterInstance) -> None:
+    for name in ("a.jpg", "b.jpg"):
+        gallery.upload(name)
+    job = defs.resolve_job_def("image_pipeline")
+    result = job.execute_in_process(instance=instance, partition_key=key_of(HOUR), resources={"media": ProcessingHere()})
+    for asset in ("media_info", "thumbnails", "analyses", "embeddings"):
+        assert materializations(instance, asset) == {
+            key_of(HOUR): {"processed": 2, "failed": 0, "rejected": 0, "pending": 0, "bytes": 10, "milliseconds": 14}
+        }
+    evaluations = result.get_asset_check_evaluations()
+    assert {each.check_name: found(each) for each in evaluations if not each.passed} == {}
+    assert {each.metadata["checked"].value for each in evaluations} == {2}
+    assert len(evaluations) == 8
+    assert {event.run_id for event in gallery.store.all() if event.step} == {result.run_id}
+
+
+def test_a_range_of_hours_puts_each_hours_own_figures_on_its_partition(gallery: Gallery, instance: DagsterInstance) -> None:
+    for number, hour in enumerate((EARLIEST, EARLIER, HOUR), start=1):
+        for n in range(number):
+            gallery.upload(f"{number}-{n}.jpg", hour)
+    gallery.rejected(gallery.upload("an-earlier-run-has-rejected-this.jpg", EARLIER))
+    run([MEDIA_INFO], instance, EARLIEST, EARLIER, HOUR)
+    figures = materializations(instance, "media_info")
+    assert figures.keys() == {key_of(hour) for hour in (EARLIEST, EARLIER, HOUR)}
+    assert [figures[key_of(hour)]["processed"] for hour in (EARLIEST, EARLIER, HOUR)] == [1, 2, 3]
+    assert [figures[key_of(hour)]["bytes"] for hour in (EARLIEST, EARLIER, HOUR)] == [7, 14, 21]
+    assert [figures[key_of(hour)]["milliseconds"] for hour in (EARLIEST, EARLIER, HOUR)] == [7, 14, 21]
+
+
+def test_an_hour_in_which_nothing_arrived_is_a_materialization_of_nothing(gallery: Gallery, instance: DagsterInstance) -> None:
+    run([MEDIA_INFO], instance, HOUR)
+    nothing = dict.fromkeys(("processed", "failed", "rejected", "pending", "bytes", "milliseconds"), 0)
+    assert materializations(instance, "media_info") == {key_of(HOUR): nothing}
+
+
+def test_materializing_uploads_imports_each_hours_own_objects(gallery: Gallery, instance: DagsterInstance) -> None:
+    gallery.upload("known.jpg", HOUR)
+    gallery.upload("older.jpg", EARLIER)
+    gallery.upload("gone.jpg", EARLIER)
+    gallery.s3.delete_object(Bucket=gallery.bucket, Key="uploads/ada/gone.jpg")
+    for name in ("missed-1.jpg", "missed-2.jpg"):
+        gallery.s3.put_object(Bucket=gallery.bucket, Key=f"uploads/ada/{name}", Body=b"12345")
+    run([uploads], instance, EARLIEST, EARLIER, HOUR)
+    figures = materializations(instance, "uploads")
+    assert [figures[key_of(hour)]["repaired"] for hour in (EARLIEST, EARLIER, HOUR)] == [0, 1, 2]
+    assert figures[key_of(HOUR)] == {"items": 3, "bytes": len("known.jpg") + 5 + 5, "repaired": 2}
+    run([uploads], instance, EARLIER, HOUR)
+    assert [materializations(instance, "uploads")[key_of(hour)]["repaired"] for hour in (EARLIER, HOUR)] == [0, 0]
+
+
+def test_materializing_uploads_leaves_other_hours_alone(gallery: Gallery, instance: DagsterInstance) -> None:
+    gallery.s3.put_object(Bucket=gallery.bucket, Key="uploads/ada/missed.jpg", Body=b"x")
+    run([uploads], instance, EARLIER)
+    assert gallery.store.head() == 0
+    run([uploads], instance, HOUR)
+    assert gallery.store.head() == 1
+
+
+# What checks look at
+
+
+def test_in_a_run_a_check_looks_at_that_runs_items(gallery: Gallery, database: Database, instance: DagsterInstance) -> None:
+    broken = gallery.upload("broken.jpg")
+    gallery.probed(broken)
+    as_owner(database, "UPDATE items SET kind = NULL")
+    for name in ("a.jpg", "b.jpg"):
+        gallery.upload(name)
+    (in_run,) = run([MEDIA_INFO, media_info_is_complete], instance, HOUR).get_asset_check_evaluations()
+    assert in_run.passed
+    assert in_run.metadata["checked"].value == 2
+    assert in_run.metadata["hours"].value == key_of(HOUR)
+
+    alone = evaluate(media_info_is_complete, instance)
+    assert not alone.passed
+    assert alone.metadata["checked"].value == 3
+    assert str(broken) in found(alone)
+
+
+def test_in_a_run_that_had_nothing_to_do_a_check_looks_at_nothing(
+    gallery: Gallery, database: Database, instance: DagsterInstance
+) -> None:
+    # The hour may hold any number of items, and a run for one retry must not open all their thumbnails.
+    gallery.probed(gallery.upload())
+    as_owner(database, "UPDATE items SET kind = NULL")
+    (in_run,) = run([MEDIA_INFO, media_info_is_complete], instance, HOUR).get_asset_check_evaluations()
+    assert in_run.passed
+    assert in_run.metadata["checked"].value == 0
+
+
+def test_a_range_is_looked_at_as_a_whole(gallery: Gallery, instance: DagsterInstance) -> None:
+    gallery.upload("a.jpg", EARLIER)
+    gallery.upload("b.jpg", HOUR)
+    (in_run,) = run([MEDIA_INFO, media_info_is_complete], instance, EARLIER, HOUR).get_asset_check_evaluations()
+    assert in_run.metadata["checked"].value == 2
+    assert in_run.metadata["hours"].value == f"{key_of(EARLIER)}, {key_of(HOUR)}"
+
+
+def test_standalone_a_check_looks_at_the_24_newest_hours_with_items(gallery: Gallery, instance: DagsterInstance) -> None:
+    every = hours_of(HOURS.get_partition_keys()[-30:])
+    for number, hour in enumerate(every):
+        gallery.probed(gallery.upload(f"{number}.jpg", hour))
+    evaluation = evaluate(media_info_is_complete, instance)
+    assert evaluation.metadata["checked"].value == 24
+    assert evaluation.metadata["hours"].value == ", ".join(map(key_of, every[-24:]))
+
+
+# What Dagster may know
+
+
+@pytest.mark.parametrize("contact_sheets", [True, False])
+def test_dagster_hears_of_no_key_no_address_and_no_content(
+    gallery: Gallery, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch, contact_sheets: bool
+) -> None:
+    base = "http://127.0.0.1:4566/photos"
+    if contact_sheets:
+        monkeypatch.setenv("MEDIA_CONTACT_SHEET_BASE_URL", base)
+        get_settings.cache_clear()
+    gallery.upload("a-secret-name.jpg")
+    gallery.s3.put_object(Bucket=gallery.bucket, Key="uploads/ada/another-secret-name.jpg", Body=b"x")
+    run([uploads], instance, HOUR)
+    job = defs.resolve_job_def("image_pipeline")
+    job.execute_in_process(instance=instance, partition_key=key_of(HOUR), resources={"media": ProcessingHere()})
+
+    told = everything_told(instance)
+    assert len(told) > 50
+    sheets = [line for line in told if f"![contact sheet]({base}/previews/" in line]
+    assert len(sheets) == (3 if contact_sheets else 0)  # of thumbnails, analyses and embeddings
+    assert leaks(told, gallery) == []
+    assert [line for line in told if "http" in line and line not in sheets and "dagster" not in line] == []
+
+
+def test_a_database_that_fails_in_mid_append_leaks_nothing(
+    gallery: Gallery, database: Database, instance: DagsterInstance
+) -> None:
+    gallery.upload("a-secret-name.jpg")
+    as_owner(database, "ALTER TABLE events RENAME COLUMN tokens_in TO tokens_away")
+    run([step_assets[0]], instance, HOUR, success=False)
+    told = everything_told(instance)
+    assert [line for line in told if "append_events" in line]
+    assert leaks(told, gallery) == []
+
+
+def everything_told(instance: DagsterInstance) -> list[str]:
+    """Every entry of Dagster's event log, as JSON: messages, metadata, errors."""
+    return [entry.to_json() for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
+
+
+def leaks(told: list[str], gallery: Gallery) -> list[str]:
+    """Entries that hold what Dagster may not know."""
+    secrets = ("secret-name", "uploads/", "derived/", gallery.bucket, "tabby", "amazonaws", "postgresql", "image/jpeg")
+    return [line for line in told if any(secret in line for secret in secrets)]

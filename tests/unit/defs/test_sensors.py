@@ -1,0 +1,251 @@
+"""Which runs the sensors ask for, evaluated as Dagster evaluates them: against real storage, and more than once."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from dagster import (
+    AssetMaterialization,
+    DagsterInstance,
+    DagsterRunStatus,
+    SensorDefinition,
+    build_sensor_context,
+)
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+from sqlalchemy import text
+
+from media_assets.definitions import defs
+from media_assets.defs.partitions import HOURS, hours_of, key_of
+from media_assets.defs.resource import MediaResource
+from media_assets.defs.sensors.pending_work import pending_work_sensor
+from media_assets.defs.sensors.runs import active_hours, run_requests
+from media_assets.defs.sensors.s3_upload import s3_upload_sensor
+from media_assets.dispatch.breakers import trip
+from media_assets.settings import get_settings
+from media_assets.steps.catalogue import STEPS
+from media_assets.steps.claims import Claims
+from media_assets.steps.reprocess import request_reprocessing
+from tests.unit.defs.gallery import EARLIER, EARLIEST, HOUR, Gallery
+from tests.unit.uploads.test_notifications import record
+
+SENSORS = [s3_upload_sensor, pending_work_sensor]
+_ORIGIN = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("media-assets"), "__repository__").get_job_origin(
+    "image_pipeline"
+)
+
+
+def tick(sensor: SensorDefinition, instance: DagsterInstance) -> tuple[list[str], list[AssetMaterialization]]:
+    """Evaluate a sensor, with all that Dagster checks of its answer: partitions it asks runs for, arrivals it reports."""
+    with build_sensor_context(
+        instance=instance, resources={"media": MediaResource()}, definitions=defs, sensor_name=sensor.name
+    ) as context:
+        data = sensor.evaluate_tick(context)
+    requests = data.run_requests or []
+    assert {request.job_name for request in requests} <= {"image_pipeline"}
+    assert all(request.run_key is None for request in requests)
+    for request in requests:
+        assert request.tags["media/pipeline"] == "image"
+        assert request.tags["media/hour"] == request.partition_key
+    return [str(request.partition_key) for request in requests], list(data.asset_events)  # type: ignore[arg-type]
+
+
+def let_a_moment_pass(gallery: Gallery) -> None:
+    """Until a request that Dagster has made no run of counts no more."""
+    with gallery.store.engine.begin() as connection:
+        connection.execute(text("UPDATE requested_runs SET requested_at = requested_at - make_interval(secs => 60)"))
+
+
+def start(instance: DagsterInstance, hour: datetime, status: DagsterRunStatus, *, by_sensor: bool = True) -> str:
+    """What Dagster makes of a request; or a run that a person or a backfill started."""
+    job = defs.resolve_job_def("image_pipeline")
+    tags = {"dagster/partition": key_of(hour), **(run_requests([hour])[0].tags if by_sensor else job.tags)}
+    return instance.create_run_for_job(job, tags=tags, status=status, remote_job_origin=_ORIGIN).run_id
+
+
+# The pure part
+
+
+def test_a_request_is_for_an_hour_and_carries_no_run_key() -> None:
+    (request,) = run_requests([HOUR])
+    assert (request.job_name, request.partition_key, request.run_key) == ("image_pipeline", key_of(HOUR), None)
+    assert request.tags == {"media/pipeline": "image", "media/hour": key_of(HOUR), "dagster/priority": "1"}
+
+
+def test_the_newest_hour_comes_first_and_each_once() -> None:
+    requests = run_requests([EARLIER, HOUR, EARLIEST, HOUR])
+    assert [request.partition_key for request in requests] == [key_of(hour) for hour in (HOUR, EARLIER, EARLIEST)]
+
+
+def test_nothing_due_is_nothing_asked_for() -> None:
+    assert run_requests([]) == []
+
+
+def test_the_running_hour_is_a_partition() -> None:
+    now = datetime.now(UTC)
+    assert HOURS.has_partition_key(key_of(now.replace(minute=0)))
+    assert hours_of([key_of(HOUR)]) == [HOUR]
+    assert HOURS.get_first_partition_key() == key_of(get_settings().first_hour)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        DagsterRunStatus.QUEUED,
+        DagsterRunStatus.NOT_STARTED,
+        DagsterRunStatus.STARTING,
+        DagsterRunStatus.STARTED,
+        DagsterRunStatus.CANCELING,
+    ],
+)
+def test_an_hour_is_active_while_a_run_of_it_isnt_finished(instance: DagsterInstance, status: DagsterRunStatus) -> None:
+    start(instance, HOUR, status)
+    assert active_hours(instance) == {key_of(HOUR)}
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED])
+def test_a_finished_run_is_no_reason_not_to_ask(instance: DagsterInstance, status: DagsterRunStatus) -> None:
+    start(instance, HOUR, status)
+    assert active_hours(instance) == set()
+
+
+def test_a_backfill_carries_no_hour_and_covers_none(instance: DagsterInstance) -> None:
+    start(instance, HOUR, DagsterRunStatus.STARTED, by_sensor=False)
+    assert active_hours(instance) == set()
+
+
+# Both sensors
+
+
+@pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)
+def test_nothing_to_do_is_asked_for_nothing(sensor: SensorDefinition, gallery: Gallery, instance: DagsterInstance) -> None:
+    gallery.done()
+    for _ in range(2):
+        let_a_moment_pass(gallery)
+        assert tick(sensor, instance) == ([], [])
+
+
+@pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)
+def test_a_run_is_asked_for_until_there_is_one_and_again_when_it_died(
+    sensor: SensorDefinition, gallery: Gallery, instance: DagsterInstance
+) -> None:
+    gallery.upload()
+    assert tick(sensor, instance)[0] == [key_of(HOUR)]
+    let_a_moment_pass(gallery)  # the tick's answer got lost: no run was made
+    assert tick(sensor, instance)[0] == [key_of(HOUR)]
+    let_a_moment_pass(gallery)
+
+    run_id = start(instance, HOUR, DagsterRunStatus.QUEUED)
+    assert tick(sensor, instance)[0] == []
+    assert tick(sensor, instance)[0] == []
+
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    instance.report_run_failed(run)  # killed before it did anything
+    assert tick(sensor, instance)[0] == [key_of(HOUR)]
+
+
+def test_the_sensors_dont_ask_for_the_same_hour_in_one_moment(gallery: Gallery, instance: DagsterInstance) -> None:
+    gallery.upload()
+    assert tick(s3_upload_sensor, instance)[0] == [key_of(HOUR)]
+    assert tick(pending_work_sensor, instance)[0] == []
+    gallery.upload("b.jpg", EARLIER)
+    assert tick(pending_work_sensor, instance)[0] == [key_of(EARLIER)]
+
+
+@pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)
+def test_every_hour_with_due_work_newest_first(sensor: SensorDefinition, gallery: Gallery, instance: DagsterInstance) -> None:
+    gallery.upload("a.jpg", EARLIEST)
+    gallery.probed(gallery.upload("b.jpg", HOUR))
+    gallery.done("c.jpg", EARLIER)
+    assert tick(sensor, instance)[0] == [key_of(HOUR), key_of(EARLIEST)]
+
+
+# The upload sensor
+
+
+def put(gallery: Gallery, *names: str, at: datetime | None = None) -> None:
+    """Uploads of whose arrival the queue tells."""
+    for name in names:
+        key = f"uploads/ada/{name}"
+        version = gallery.s3.put_object(Bucket=gallery.bucket, Key=key, Body=b"x")["VersionId"]
+        entry = record(key, at=at or datetime.now(UTC), versionId=version, sequencer=f"{gallery.store.head():018}")
+        entry["s3"]["bucket"]["name"] = gallery.bucket
+        boto3.client("sqs").send_message(QueueUrl=get_settings().upload_queue_url, MessageBody=json.dumps({"Records": [entry]}))
+
+
+def test_uploads_are_appended_reported_and_asked_runs_for(gallery: Gallery, instance: DagsterInstance) -> None:
+    put(gallery, "a.jpg", "b.jpg")
+    put(gallery, "late.jpg", at=EARLIER)
+    asked, arrivals = tick(s3_upload_sensor, instance)
+    assert asked == [key_of(HOUR), key_of(EARLIER)]
+    assert [(event.asset_key.to_user_string(), event.partition, event.metadata["arrived"].value) for event in arrivals] == [
+        ("uploads", key_of(EARLIER), 1),
+        ("uploads", key_of(HOUR), 2),
+    ]
+    assert gallery.store.head() == 3
+    let_a_moment_pass(gallery)
+    assert tick(s3_upload_sensor, instance) == ([key_of(HOUR), key_of(EARLIER)], [])  # nothing arrived since
+
+
+def test_an_upload_from_the_future_doesnt_fail_the_tick(gallery: Gallery, instance: DagsterInstance) -> None:
+    put(gallery, "early.jpg", at=datetime.now(UTC) + timedelta(days=3))
+    put(gallery, "older-than-the-first-hour.jpg", at=datetime(2001, 1, 1, tzinfo=UTC))
+    asked, _ = tick(s3_upload_sensor, instance)
+    assert asked == [key_of(HOUR), key_of(get_settings().first_hour)]
+
+
+def test_a_message_that_nobody_can_read_doesnt_fail_the_tick(
+    gallery: Gallery, instance: DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    boto3.client("sqs").send_message(QueueUrl=get_settings().upload_queue_url, MessageBody="uploads/ada/secret")
+    put(gallery, "a.jpg")
+    assert tick(s3_upload_sensor, instance)[0] == [key_of(HOUR)]
+    assert "secret" not in caplog.text
+
+
+# The other one
+
+
+def test_a_retry_is_asked_for_when_its_time_has_come(gallery: Gallery, instance: DagsterInstance) -> None:
+    item = gallery.upload()
+    gallery.failed(item, "probe", retry_at=datetime.now(UTC) + timedelta(minutes=1))
+    assert tick(pending_work_sensor, instance)[0] == []
+    gallery.failed(item, "probe", retry_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert tick(pending_work_sensor, instance)[0] == [key_of(HOUR)]
+
+
+def test_claimed_work_is_somebodys_already(gallery: Gallery, instance: DagsterInstance) -> None:
+    gallery.upload()
+    claims = Claims(gallery.store.engine, run_id="run", lease_seconds=30)
+    claims.take(STEPS["probe"], [HOUR], 10)
+    assert tick(pending_work_sensor, instance)[0] == []
+    claims.release_all()
+    assert tick(pending_work_sensor, instance)[0] == [key_of(HOUR)]
+
+
+def test_work_behind_an_open_breaker_is_not_due(gallery: Gallery, instance: DagsterInstance) -> None:
+    gallery.upload()
+    trip(gallery.store.engine, "probe", "down", base_seconds=60, max_seconds=60)
+    assert tick(pending_work_sensor, instance)[0] == []
+    gallery.probed(gallery.upload("b.jpg", EARLIER))  # thumbnails work
+    assert tick(pending_work_sensor, instance)[0] == [key_of(EARLIER)]
+
+
+def test_dead_work_comes_back_only_when_somebody_asks(gallery: Gallery, instance: DagsterInstance) -> None:
+    item = gallery.upload()
+    gallery.failed(item, "probe", retry_at=None)
+    assert tick(pending_work_sensor, instance)[0] == []
+    request_reprocessing(gallery.store, [item], ["probe"], reason="the bug is fixed")
+    assert tick(pending_work_sensor, instance)[0] == [key_of(HOUR)]
+
+
+def test_results_of_an_older_recipe_start_nothing(
+    gallery: Gallery, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery.done()
+    monkeypatch.setenv("MEDIA_THUMBNAIL_QUALITY", "50")
+    get_settings.cache_clear()
+    assert tick(pending_work_sensor, instance)[0] == []

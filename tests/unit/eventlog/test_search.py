@@ -1,0 +1,159 @@
+"""Search by meaning: the nearest current vectors of one model, through that model's index."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, create_engine, text
+
+from media_assets.eventlog.embedding_index import ensure_embedding_index
+from media_assets.eventlog.events import NewEvent
+from media_assets.eventlog.search import nearest, nearest_to_item
+from media_assets.eventlog.store import EventStore
+from tests.conftest import Database
+from tests.unit.eventlog.lives import Life, rows
+
+MANY = 3000
+
+
+def towards(degrees: float) -> tuple[float, float, float]:
+    """A unit vector at this angle from the query, which is `towards(0)`."""
+    return math.cos(math.radians(degrees)), math.sin(math.radians(degrees)), 0.0
+
+
+def searchable(name: str, degrees: float, model: str = "meaning") -> list[NewEvent]:
+    life = Life(f"uploads/ada/{name}.jpg")
+    return [
+        life.upload(),
+        life.probed(),
+        life.thumbnails(),
+        life.analysis(summary=f"A {name}."),
+        life.embedding(vector=towards(degrees), model=model),
+    ]
+
+
+@pytest.fixture
+def owner(database: Database) -> Iterator[Connection]:
+    engine = create_engine(database.owner_url)
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def found(store: EventStore, limit: int = 10) -> list[str]:
+    with store.engine.connect() as connection:
+        return [hit.key for hit in nearest(connection, towards(0), "meaning", limit)]
+
+
+def test_hits_come_best_first_with_their_similarity(store: EventStore) -> None:
+    for name, degrees in {"lion": 30, "cat": 0, "rocket": 180, "chair": 90}.items():
+        store.append(searchable(name, degrees))
+    with store.engine.connect() as connection:
+        hits = nearest(connection, towards(0), "meaning")
+        assert nearest(connection, towards(0), "meaning", limit=2) == hits[:2]
+    assert [hit.summary for hit in hits] == ["A cat.", "A lion.", "A chair.", "A rocket."]
+    assert [hit.score for hit in hits] == pytest.approx([1, math.cos(math.radians(30)), 0, -1], abs=1e-3)
+    assert hits[0].item_id == Life("uploads/ada/cat.jpg").item_id
+    assert hits[0].key == "uploads/ada/cat.jpg"
+
+
+def test_only_current_accepted_items_of_the_asked_model_are_found(store: EventStore) -> None:
+    removed, rejected, replaced = (Life(f"uploads/ada/{name}.jpg") for name in ("removed", "rejected", "replaced"))
+    store.append([*searchable("removed", 1), removed.removed()])
+    store.append([*searchable("rejected", 2), rejected.reprocess("probe"), rejected.rejected(generation=1)])
+    store.append([*searchable("replaced", 3), replaced.upload("v2")])
+    store.append(searchable("other-model", 4, model="other"))
+    store.append(searchable("cat", 40))
+    assert found(store) == ["uploads/ada/cat.jpg"]
+    with store.engine.connect() as connection:
+        assert nearest(connection, [1.0, 0.0], "meaning") == []  # of another dimension: none of this model's
+
+
+def test_an_item_being_reprocessed_is_found_by_its_old_vector(store: EventStore) -> None:
+    store.append([*searchable("cat", 0), Life("uploads/ada/cat.jpg").reprocess("embed")])
+    assert found(store) == ["uploads/ada/cat.jpg"]
+
+
+def test_an_item_finds_itself(store: EventStore) -> None:
+    store.append([*searchable("cat", 0), *searchable("lion", 20)])
+    with store.engine.connect() as connection:
+        assert nearest_to_item(connection, Life("uploads/ada/lion.jpg").item_id) == pytest.approx(0, abs=1e-3)
+
+
+def test_among_many_the_index_of_the_model_answers_every_time(database: Database, owner: Connection) -> None:
+    """Also after the driver has prepared the statement: a plan that doesn't know the model couldn't use a partial index."""
+    fill(owner, superseded=0)
+    ensure_embedding_index(owner, "meaning", 3)
+    owner.execute(text("ANALYZE embeddings"))
+    owner.commit()
+    exact = rows(
+        owner,
+        "SELECT key FROM items JOIN embeddings USING (item_id, version_id) ORDER BY embedding <=> '[1,0,0]' LIMIT 5",
+    )
+    with database.store.engine.connect() as connection:
+        for _ in range(20):
+            hits = nearest(connection, towards(0), "meaning", limit=5)
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
+        connection.commit()
+    assert [{"key": hit.key} for hit in hits] == exact
+    scans = rows(owner, "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname LIKE 'embeddings_hnsw%'")
+    assert scans == [{"idx_scan": 20}]
+
+
+def test_superseded_vectors_in_the_way_do_not_use_up_the_limit(database: Database, owner: Connection) -> None:
+    """The index hands out candidates by the dozen; when all of them are of old versions, the search goes on."""
+    fill(owner, superseded=MANY - 50)
+    ensure_embedding_index(owner, "meaning", 3)
+    owner.execute(text("ANALYZE embeddings"))
+    owner.commit()
+    assert len(found(database.store, limit=30)) == 30
+
+
+def fill(owner: Connection, superseded: int) -> None:
+    """MANY items straight into the read models, at random angles; the nearest `superseded` have a newer version."""
+    owner.execute(
+        text("""
+            INSERT INTO items (item_id, user_id, bucket, key, version_id, etag, size_bytes, hour, received_at, state)
+            SELECT gen_random_uuid(), 'ada', 'photos', 'uploads/ada/' || n,
+                   CASE WHEN n <= :superseded THEN 'v2' ELSE 'v1' END, 'e', 1, now(), now(), 'done'
+            FROM generate_series(1, :many) n
+        """),
+        {"superseded": superseded, "many": MANY},
+    )
+    owner.execute(
+        text("""
+            INSERT INTO analyses SELECT item_id, 'v1', gen_random_uuid(), 'ada', 0, 'r1', 'local', 'sight', 'animal', 'A cat.',
+                                        '[]', '[]', '[]', '[]', 0, 0, now() FROM items
+        """)
+    )
+    owner.execute(
+        text("""
+            INSERT INTO embeddings
+            SELECT item_id, 'v1', gen_random_uuid(), 'ada', 0, 'r1', 'meaning', 3,
+                   ARRAY[cosd(angle), sind(angle), 0]::vector, now()
+            FROM (SELECT item_id, split_part(key, '/', 3)::integer * 170.0 / :many AS angle FROM items) i
+        """),
+        {"many": MANY},
+    )
+
+
+def test_every_model_has_an_index_of_its_own_made_once(owner: Connection) -> None:
+    """Names that are long, differ only in punctuation, or hold characters that SQL or a driver takes for its own."""
+    models = ["a/b", "a-b", "x" * 80 + "1", "x" * 80 + "2", "tag:latest", "100%s", "o'clock", "back\\slash"]
+    for model in models * 2:
+        ensure_embedding_index(owner, model, 3)
+    ensure_embedding_index(owner, "a/b", 4000)
+    made = rows(owner, "SELECT indexdef FROM pg_indexes WHERE indexname LIKE 'embeddings_hnsw%'")
+    assert len(made) == len(models) + 1
+    for model in models:
+        assert sum(f"model = '{model.replace(chr(39), chr(39) * 2)}'::text" in row["indexdef"] for row in made) == (
+            2 if model == "a/b" else 1
+        )
+
+
+@pytest.mark.parametrize("dimensions", [0, -1, 4001])
+def test_dimensions_that_cannot_be_indexed_are_refused(owner: Connection, dimensions: int) -> None:
+    with pytest.raises(ValueError, match="1 to 4000"):
+        ensure_embedding_index(owner, "meaning", dimensions)
