@@ -23,16 +23,20 @@ def nearest(connection: Connection, vector: Sequence[float], model: str, limit: 
     """The `limit` items whose current vector of `model` is nearest, best first. Rejected and removed items are left out.
 
     The HNSW index of the model answers; iterative scanning goes on past superseded versions until `limit` is reached
-    (pgvector, "Iterative index scans").
+    (pgvector, "Iterative index scans"). Items are looked up per candidate (LATERAL), or the planner would trade the index
+    for a scan of all vectors whenever it thinks that few of them are current.
     """
     dimensions = len(vector)
     connection.execute(text("SET LOCAL hnsw.iterative_scan = strict_order"))
     rows = connection.execute(
         text(f"""
-            SELECT i.item_id, i.key, a.summary,
+            SELECT m.item_id, found.key, found.summary,
                    CAST(m.embedding AS halfvec({dimensions})) <=> CAST(:vector AS halfvec({dimensions})) AS distance
-            FROM embeddings m JOIN items i USING (item_id, version_id) JOIN analyses a USING (item_id, version_id)
-            WHERE m.model = :model AND m.dimensions = {dimensions} AND i.state NOT IN ('rejected', 'removed')
+            FROM embeddings m CROSS JOIN LATERAL (
+                SELECT i.key, a.summary FROM items i JOIN analyses a USING (item_id, version_id)
+                WHERE i.item_id = m.item_id AND i.version_id = m.version_id AND i.state NOT IN ('rejected', 'removed') LIMIT 1
+            ) AS found
+            WHERE m.model = :model AND m.dimensions = {dimensions}
             ORDER BY distance LIMIT :limit
         """),
         {"vector": str(list(vector)), "model": model, "limit": limit},

@@ -28,15 +28,10 @@ class RunningStack:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         self.stack = Stack(Settings(state_dir=state_dir))
+        self.environment: dict[str, str] = {}
 
     def up(self) -> None:
-        self.stack.up()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        environment = self.stack.running_environment()
-        assert environment is not None, "the stack isn't running"
-        return environment
+        self.environment = self.stack.up().environment
 
     def cli(self, *arguments: str | Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
         """`media-assets …` in a plain shell that knows nothing but where the stack is."""

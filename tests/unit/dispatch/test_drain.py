@@ -439,6 +439,22 @@ def test_a_slow_batch_keeps_its_claims(store: EventStore) -> None:
     assert counts(store) == StepCounts(done=2)
 
 
+def test_renewing_the_lease_leaves_what_was_given_back_alone(store: EventStore) -> None:
+    # Of two batches side by side one is given back unstarted, and the lease is renewed while the other takes its time.
+    upload(store, *map(str, range(8)))
+    first = threading.Event()
+
+    def behave(request: StepRequest) -> Manifest:
+        if not first.is_set():
+            first.set()
+            return answer_to(request, [error(item.item_id, ErrorCode.NOT_STARTED) for item in request.items])
+        time.sleep(1)
+        return answer_to(request)
+
+    run(store, behave, lease_seconds=1)
+    assert counts(store) == StepCounts(done=8)
+
+
 def test_claims_that_nobody_renews_are_free_after_their_lease(store: EventStore) -> None:
     upload(store, "a")
     dead = Claims(store.engine, run_id="killed", lease_seconds=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -83,60 +84,65 @@ def test_an_item_finds_itself(store: EventStore) -> None:
 
 
 def test_among_many_the_index_of_the_model_answers_every_time(database: Database, owner: Connection) -> None:
-    """Also after the driver has prepared the statement: a plan that doesn't know the model couldn't use a partial index."""
-    fill(owner, superseded=0)
-    ensure_embedding_index(owner, "meaning", 3)
-    owner.execute(text("ANALYZE embeddings"))
-    owner.commit()
-    exact = rows(
-        owner,
-        "SELECT key FROM items JOIN embeddings USING (item_id, version_id) ORDER BY embedding <=> '[1,0,0]' LIMIT 5",
-    )
+    """Without fresh statistics, and after the driver has prepared the statement: a plan that doesn't know the model
+    couldn't use a partial index."""
+    query = fill(owner)
+    exact = rows(owner, f"{NEAREST_FIRST} LIMIT 3", vector=str(query))
     with database.store.engine.connect() as connection:
         for _ in range(20):
-            hits = nearest(connection, towards(0), "meaning", limit=5)
+            hits = nearest(connection, query, "meaning", limit=3)
         connection.execute(text("SELECT pg_stat_force_next_flush()"))
         connection.commit()
-    assert [{"key": hit.key} for hit in hits] == exact
+    assert [hit.key for hit in hits] == [row["key"] for row in exact]
     scans = rows(owner, "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname LIKE 'embeddings_hnsw%'")
     assert scans == [{"idx_scan": 20}]
 
 
 def test_superseded_vectors_in_the_way_do_not_use_up_the_limit(database: Database, owner: Connection) -> None:
     """The index hands out candidates by the dozen; when all of them are of old versions, the search goes on."""
-    fill(owner, superseded=MANY - 50)
-    ensure_embedding_index(owner, "meaning", 3)
-    owner.execute(text("ANALYZE embeddings"))
+    query = fill(owner)
+    nearest_first = [row["key"] for row in rows(owner, NEAREST_FIRST, vector=str(query))]
+    owner.execute(text("UPDATE items SET version_id = 'v2' WHERE key = ANY(:keys)"), {"keys": nearest_first[:-50]})
     owner.commit()
-    assert len(found(database.store, limit=30)) == 30
+    with database.store.engine.connect() as connection:
+        hits = nearest(connection, query, "meaning", limit=30)
+    assert len(hits) == 30
+    assert {hit.key for hit in hits} <= set(nearest_first[-50:])
 
 
-def fill(owner: Connection, superseded: int) -> None:
-    """MANY items straight into the read models, at random angles; the nearest `superseded` have a newer version."""
+NEAREST_FIRST = """
+    SELECT key FROM items JOIN embeddings USING (item_id, version_id) ORDER BY embedding <=> CAST(:vector AS vector)
+"""
+
+
+def fill(owner: Connection) -> list[float]:
+    """MANY items with random vectors, straight into the read models, and the model's index. Returns a vector to look for."""
+    luck = random.Random(1)
+
+    def vector() -> list[float]:
+        return [luck.gauss(0, 1) for _ in range(16)]
+
     owner.execute(
         text("""
-            INSERT INTO items (item_id, user_id, bucket, key, version_id, etag, size_bytes, hour, received_at, state)
-            SELECT gen_random_uuid(), 'ada', 'photos', 'uploads/ada/' || n,
-                   CASE WHEN n <= :superseded THEN 'v2' ELSE 'v1' END, 'e', 1, now(), now(), 'done'
-            FROM generate_series(1, :many) n
-        """),
-        {"superseded": superseded, "many": MANY},
-    )
-    owner.execute(
-        text("""
-            INSERT INTO analyses SELECT item_id, 'v1', gen_random_uuid(), 'ada', 0, 'r1', 'local', 'sight', 'animal', 'A cat.',
-                                        '[]', '[]', '[]', '[]', 0, 0, now() FROM items
-        """)
-    )
-    owner.execute(
-        text("""
+            WITH made AS (
+                SELECT gen_random_uuid() AS item_id, n, vector
+                FROM unnest(CAST(:vectors AS text[])) WITH ORDINALITY AS v (vector, n)
+            ), i AS (
+                INSERT INTO items (item_id, user_id, bucket, key, version_id, etag, size_bytes, hour, received_at, state)
+                SELECT item_id, 'ada', 'photos', 'uploads/ada/' || n, 'v1', 'e', 1, now(), now(), 'done' FROM made
+            ), a AS (
+                INSERT INTO analyses
+                SELECT item_id, 'v1', gen_random_uuid(), 'ada', 0, 'r1', 'local', 'sight', 'animal', 'A cat.',
+                       '[]', '[]', '[]', '[]', 0, 0, now() FROM made
+            )
             INSERT INTO embeddings
-            SELECT item_id, 'v1', gen_random_uuid(), 'ada', 0, 'r1', 'meaning', 3,
-                   ARRAY[cosd(angle), sind(angle), 0]::vector, now()
-            FROM (SELECT item_id, split_part(key, '/', 3)::integer * 170.0 / :many AS angle FROM items) i
+            SELECT item_id, 'v1', gen_random_uuid(), 'ada', 0, 'r1', 'meaning', 16, vector::vector, now() FROM made
         """),
-        {"many": MANY},
+        {"vectors": [str(vector()) for _ in range(MANY)]},
     )
+    ensure_embedding_index(owner, "meaning", 16)
+    owner.commit()
+    return vector()
 
 
 def test_every_model_has_an_index_of_its_own_made_once(owner: Connection) -> None:
