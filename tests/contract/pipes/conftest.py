@@ -151,7 +151,7 @@ class Machine:
             instance=self.instance,
             resources={"media": media or MediaResource()},
             raise_on_error=False,
-            **({"partition_key": keys[0]} if len(keys) == 1 else {"tags": tags}),  # type: ignore[arg-type]
+            **({"partition_key": keys[0]} if len(keys) == 1 else {"tags": tags}),
         )
         return Run(result, self.instance)
 

@@ -6,6 +6,8 @@ success with empty metadata.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from dagster import AssetKey
 
@@ -71,7 +73,7 @@ def run_answering(machine: Machine, answer: str, *more: str) -> Run:
     return machine.run()
 
 
-def materializations(machine: Machine) -> list[dict[str, object]]:
+def materializations(machine: Machine) -> list[dict[str, Any]]:
     """Metadata of every materialization that Dagster has of any asset of ours."""
     found = []
     for asset in ("media_info", "thumbnails", "uploads"):

@@ -6,6 +6,7 @@ boto3 waits 60 s for an answer and then asks again, up to four times: five funct
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from dagster import AssetExecutionContext
 
@@ -64,7 +65,7 @@ def test_the_client_waits_longer_than_any_function_may_run_and_asks_once(machine
     settings = MediaResource().settings
     assert settings.invoke_timeout_seconds > 900
     client = LambdaBatchClient.connect(read_timeout_seconds=settings.invoke_timeout_seconds, connections=2)
-    config = client._client.meta.config
+    config: Any = client._client.meta.config
     assert config.read_timeout == settings.invoke_timeout_seconds
     assert config.retries["total_max_attempts"] == 1
     assert config.tcp_keepalive is True

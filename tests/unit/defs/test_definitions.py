@@ -70,7 +70,7 @@ def described() -> dict[str, Any]:
             for schedule in _only(defs.schedules, ScheduleDefinition)
         },
         "resources": sorted(defs.resources or {}),
-        "executor": defs.executor.name if defs.executor else None,
+        "executor": getattr(defs.executor, "name", None),
     }
 
 

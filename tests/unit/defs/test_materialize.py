@@ -34,7 +34,7 @@ def run(assets: Sequence[Any], instance: DagsterInstance, *hours: datetime, succ
         instance=instance,
         resources={"media": ProcessingHere()},
         raise_on_error=success,
-        **one,  # type: ignore[arg-type]
+        **one,
     )
     assert result.success == success
     return result
@@ -196,7 +196,11 @@ def test_a_database_that_fails_in_mid_append_leaks_nothing(
 
 def everything_told(instance: DagsterInstance) -> list[str]:
     """Every entry of Dagster's event log, as JSON: messages, metadata, errors."""
-    return [entry.to_json() for run in instance.get_runs() for entry in instance.all_logs(run.run_id)]
+    return [
+        entry.to_json()  # type: ignore[no-untyped-call]
+        for run in instance.get_runs()
+        for entry in instance.all_logs(run.run_id)
+    ]
 
 
 def leaks(told: list[str], gallery: Gallery) -> list[str]:

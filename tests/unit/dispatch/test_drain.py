@@ -111,7 +111,7 @@ def let_time_pass(store: EventStore) -> None:
 
 def claimed_now(store: EventStore) -> int:
     with store.engine.connect() as connection:
-        return connection.execute(text("SELECT count(*) FROM claims WHERE lease_expires_at >= now()")).scalar_one()
+        return int(connection.execute(text("SELECT count(*) FROM claims WHERE lease_expires_at >= now()")).scalar_one())
 
 
 def failures(store: EventStore) -> dict[str, tuple[int, str]]:

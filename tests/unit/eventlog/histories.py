@@ -23,7 +23,9 @@ def histories() -> st.SearchStrategy[list[NewEvent]]:
     lives = st.sampled_from(LIVES)
     versions = st.sampled_from(["v2", "v2", "v2", "v1", "v3"])
     steps = st.sampled_from(sorted(UPSTREAM))
-    outcomes = st.fixed_dictionaries({"generation": st.sampled_from([0, 0, 0, 1, 1, 2]), "recipe": st.sampled_from(["r1", "r2"])})
+    outcomes = st.fixed_dictionaries(
+        {"generation": st.sampled_from([0, 0, 0, 1, 1, 2]), "recipe": st.sampled_from(["r1", "r2"])}
+    )
     attempts = st.sampled_from(["a1", "a2", "a3"])
     retries = st.sampled_from([None, NOON])
 

@@ -149,9 +149,7 @@ class Life:
         return step_abandoned(self._ref(version, step, generation, recipe), payload, cost=COST, occurred_at=NOON)
 
     def reprocess(self, step: str, generation: int = 1) -> NewEvent:
-        return reprocess_requested(
-            self.item_id, step, generation, reason="somebody asked", user_id="ada", occurred_at=NOON
-        )
+        return reprocess_requested(self.item_id, step, generation, reason="somebody asked", user_id="ada", occurred_at=NOON)
 
     def processed(self, version: str = "v1", **key: Any) -> list[NewEvent]:
         """Every step's success, in order."""
@@ -162,9 +160,7 @@ class Life:
         return [self.upload(version, at=at), *self.processed(version)]
 
     def _ref(self, version: str, step: str, generation: int, recipe: str) -> StepRef:
-        return StepRef(
-            item_id=self.item_id, user_id="ada", version_id=version, step=step, recipe=recipe, generation=generation
-        )
+        return StepRef(item_id=self.item_id, user_id="ada", version_id=version, step=step, recipe=recipe, generation=generation)
 
 
 def rows(source: EventStore | Connection, query: str, **parameters: Any) -> list[dict[str, Any]]:

@@ -88,7 +88,7 @@ def test_the_catalogue_names_every_payload_by_its_type() -> None:
 def test_events_and_payloads_are_frozen() -> None:
     event = cat.upload()
     with pytest.raises(ValidationError, match="frozen"):
-        event.user_id = "eve"
+        event.user_id = "eve"  # type: ignore[misc]
     with pytest.raises(ValidationError, match="frozen"):
         event.payload.key = "other"  # type: ignore[attr-defined]
 

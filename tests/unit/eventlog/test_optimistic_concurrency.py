@@ -25,9 +25,7 @@ def test_a_stale_version_is_named_and_nothing_is_written(store: EventStore) -> N
         store.append([dog.upload(), at_version(cat.thumbnails(), 1), cat.failed("analyze")])
 
     assert (refused.value.stream_id, refused.value.expected, refused.value.actual) == (cat.stream_id, 1, 2)
-    assert str(refused.value) == (
-        f"stream {cat.stream_id} is at version 2, not at the expected 1: read it and decide again"
-    )
+    assert str(refused.value) == (f"stream {cat.stream_id} is at version 2, not at the expected 1: read it and decide again")
     assert store.head() == 2
     assert store.stream(dog.stream_id) == []
     assert [event.type for event in store.stream(cat.stream_id)] == ["UploadReceived", "MediaProbed"]

@@ -28,7 +28,7 @@ def test_a_reader_that_polls_while_many_write_misses_nothing(store: EventStore) 
 
     def write(writer: int) -> list[int]:
         luck = random.Random(writer)
-        positions = []
+        positions: list[int] = []
         for number in range(APPENDS):
             with store.engine.connect() as connection, connection.begin() as transaction:
                 events = [Life(f"uploads/ada/{writer}-{number}-{n}").upload() for n in range(luck.randint(1, 4))]
@@ -127,7 +127,7 @@ def test_sigkill_in_mid_append_loses_nothing_acknowledged_and_doubles_nothing(da
             )
             for worker in workers
         }
-        for worker, process in processes.items():
+        for process in processes.values():
             assert process.stdout is not None
             process.stdout.readline()  # it has appended for the first time
             time.sleep(random.uniform(0.01, 0.1))

@@ -53,9 +53,12 @@ def test_a_transaction_that_is_rolled_back_leaves_neither_events_nor_rows_nor_a_
 
 
 def test_an_append_that_fails_takes_the_rest_of_its_transaction_back(store: EventStore) -> None:
-    with pytest.raises(ConcurrencyError), store.engine.begin() as connection:
+    stale = cat.upload().model_copy(update={"expected_version": 9})
+    with store.engine.connect() as connection:
         connection.execute(text("INSERT INTO contact_sheets (key, item_ids) VALUES ('previews/1', '{}')"))
-        store.append([cat.upload().model_copy(update={"expected_version": 9})], connection)
+        with pytest.raises(ConcurrencyError):
+            store.append([stale], connection)
+        connection.commit()
     assert rows(store, "SELECT * FROM contact_sheets") == []
 
 

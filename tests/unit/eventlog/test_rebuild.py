@@ -109,9 +109,7 @@ def test_of_an_empty_log_too(database: Database) -> None:
         "INSERT INTO requested_generations SELECT item_id, 'embed', 'ada', 1 FROM items",
     ],
 )
-def test_a_read_model_that_somebody_changed_by_hand_is_found(
-    database: Database, owner: Connection, corruption: str
-) -> None:
+def test_a_read_model_that_somebody_changed_by_hand_is_found(database: Database, owner: Connection, corruption: str) -> None:
     database.store.append(Life().done())
     assert owner.execute(text(corruption)).rowcount == 1
     owner.commit()

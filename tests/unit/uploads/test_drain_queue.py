@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from media_assets.defs.sensors.s3_upload import Drained, drain_queue
 from media_assets.eventlog.store import EventStore
@@ -25,6 +25,13 @@ def drain(queue: Queue, store: EventStore, budget_seconds: float = 10) -> Draine
 
 def message(key: str, version: str = "v1", sequencer: str = "01", at: datetime = NOW) -> dict[str, Any]:
     return {"Records": [record(key, at=at, versionId=version, sequencer=sequencer)]}
+
+
+def queue_with_dead_letters(receives: int, visibility_seconds: int = 0) -> tuple[Queue, Queue]:
+    queue, letters = Queue(visibility_seconds), Queue()
+    policy = json.dumps({"deadLetterTargetArn": letters.arn, "maxReceiveCount": str(receives)})
+    queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"RedrivePolicy": policy})
+    return queue, letters
 
 
 @pytest.fixture
@@ -86,10 +93,7 @@ def test_what_nobody_can_read_stays_for_the_dead_letter_queue(queue: Queue, stor
 
 
 def test_what_nobody_can_read_ends_in_the_dead_letter_queue(aws: str, store: EventStore) -> None:
-    letters = Queue()
-    queue = Queue(visibility_seconds=0)
-    policy = json.dumps({"deadLetterTargetArn": letters.arn, "maxReceiveCount": "3"})
-    queue.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"RedrivePolicy": policy})
+    queue, letters = queue_with_dead_letters(receives=3)
     queue.send("not JSON")
     for _ in range(5):
         drain(queue, store, budget_seconds=1)
@@ -110,6 +114,17 @@ def test_a_failed_append_leaves_every_message(aws: str, database: Database) -> N
     drain(queue, database.store)
     assert database.store.head() == 2
     assert queue.length() == 0
+
+
+def test_while_the_database_is_down_nothing_moves_to_the_dead_letters(aws: str, store: EventStore) -> None:
+    queue, letters = queue_with_dead_letters(receives=1, visibility_seconds=30)
+    queue.send(message("uploads/ada/cat.jpg"))
+    down = EventStore.connect("postgresql+psycopg://media_assets_app@/media?host=/nowhere")
+    for _ in range(3):
+        with pytest.raises(OperationalError):
+            drain(queue, down, budget_seconds=0.2)
+    drain(queue, store, budget_seconds=0.2)
+    assert (store.head(), queue.length(), letters.length()) == (1, 0, 0)
 
 
 def test_dying_between_append_and_delete_loses_and_doubles_nothing(aws: str, store: EventStore) -> None:

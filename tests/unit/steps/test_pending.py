@@ -1,0 +1,140 @@
+"""What is due, waiting, dead or stale: queries that a sensor, a backfill and a person ask."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from media_assets.eventlog.store import EventStore
+from media_assets.settings import Settings
+from media_assets.steps.catalogue import STEPS
+from media_assets.steps.claims import Claims
+from media_assets.steps.pending import StaleItem, StepCounts, due_hours, stale, step_counts
+from tests.unit.eventlog.lives import HOUR, NOON, Life, rows
+
+
+def due(store: EventStore) -> list[datetime]:
+    with store.engine.connect() as connection:
+        return due_hours(connection)
+
+
+def later(hours: int) -> datetime:
+    return HOUR + timedelta(hours=hours)
+
+
+def test_hours_with_pending_work_are_due_once_each_in_order(store: EventStore) -> None:
+    assert due(store) == []
+    for number, hour in enumerate([2, 0, 5, 0, 2]):
+        store.append([Life(f"uploads/ada/{number}.jpg").upload(at=later(hour))])
+    store.append([Life("uploads/ada/0.jpg").probed(), *Life("uploads/ada/done.jpg").done(at=later(9))])
+    assert due(store) == [later(0), later(2), later(5)]
+
+
+def test_work_that_waits_for_a_retry_or_has_ended_is_not_due(store: EventStore) -> None:
+    now = datetime.now(UTC)
+    waiting, ready, dead, rejected, removed = (Life(f"uploads/ada/{n}.jpg") for n in range(5))
+    store.append([life.upload(at=later(n)) for n, life in enumerate((waiting, ready, dead, rejected, removed))])
+    store.append([waiting.failed("probe", retry_at=now + timedelta(minutes=5))])
+    store.append([ready.failed("probe", retry_at=now - timedelta(seconds=1))])
+    store.append([dead.failed("probe"), dead.abandoned("probe"), rejected.rejected(), removed.removed()])
+    assert due(store) == [later(1)]
+
+
+def test_claimed_work_is_due_when_its_lease_has_expired(store: EventStore) -> None:
+    store.append([Life("uploads/ada/0.jpg").upload(), Life("uploads/ada/1.jpg").upload()])
+    claims = Claims(store.engine, run_id=None, lease_seconds=30)
+    claims.take(STEPS["probe"], [HOUR], 1)
+    assert due(store) == [HOUR]
+    claims.take(STEPS["probe"], [HOUR], 1)
+    assert due(store) == []
+    claims.release_all()
+    assert due(store) == [HOUR]
+
+
+def test_work_whose_target_is_down_is_not_due_until_its_breaker_closes(store: EventStore) -> None:
+    probing, analysing = Life("uploads/ada/0.jpg"), Life("uploads/ada/1.jpg")
+    store.append([probing.upload(), analysing.upload(at=later(1)), analysing.probed(), analysing.thumbnails()])
+
+    def breaker(opened_until: str) -> None:
+        with store.engine.begin() as connection:
+            connection.execute(text("DELETE FROM breakers"))
+            connection.execute(text(f"INSERT INTO breakers VALUES ('analyze', 1, now() {opened_until}, 'it is down')"))
+
+    breaker("+ interval '1 minute'")
+    assert due(store) == [HOUR]
+    breaker("- interval '1 second'")
+    assert due(store) == [HOUR, later(1)]
+
+
+def test_counts_tell_waiting_running_and_ended_work_apart(store: EventStore) -> None:
+    pending, running, failed, dead, rejected, done, removed = (Life(f"uploads/ada/{n}.jpg") for n in range(7))
+    store.append([life.upload() for life in (running, pending, failed, dead, rejected, removed)])
+    store.append([failed.failed("probe", retry_at=NOON), dead.failed("probe"), dead.abandoned("probe"), rejected.rejected()])
+    store.append([removed.removed(), *done.done(at=later(1))])
+    Claims(store.engine, run_id=None, lease_seconds=30).take(STEPS["probe"], [HOUR], 1)
+
+    with store.engine.connect() as connection:
+        everything = step_counts(connection)
+        one_hour = step_counts(connection, [later(1)])
+        none = step_counts(connection, [])
+    assert everything["probe"] == StepCounts(pending=1, running=1, done=1, failed=1, dead=1, rejected=1)
+    assert everything["embed"] == StepCounts(done=1)
+    assert one_hour == dict.fromkeys(STEPS, StepCounts(done=1))
+    assert none == dict.fromkeys(STEPS, StepCounts())
+
+
+def test_stale_are_results_of_another_recipe_and_nothing_else(store: EventStore) -> None:
+    settings = Settings()
+    current = STEPS["thumbnail"].recipe(settings).digest
+    old, fresh, elsewhere, pending, dead, rejected, replaced, removed = (Life(f"uploads/ada/{n}.jpg") for n in range(8))
+    for life in (pending, dead, rejected):
+        store.append([life.upload(), life.probed()])
+    store.append([dead.abandoned("thumbnail"), rejected.rejected(step="thumbnail")])
+    for life in (replaced, removed, old):
+        store.append([life.upload(), life.probed(), life.thumbnails(recipe="older")])
+    store.append([replaced.upload("v2"), replaced.probed("v2"), removed.removed()])
+    store.append([fresh.upload(), fresh.probed(), fresh.thumbnails(recipe=current)])
+    store.append([elsewhere.upload(at=later(3)), elsewhere.probed(), elsewhere.thumbnails(recipe="oldest")])
+
+    with store.engine.connect() as connection:
+        assert stale(connection, settings, "thumbnail") == [
+            StaleItem(old.item_id, "thumbnail", "older", current),
+            StaleItem(elsewhere.item_id, "thumbnail", "oldest", current),
+        ]
+        assert [item.item_id for item in stale(connection, settings, "thumbnail", [later(3)])] == [elsewhere.item_id]
+        assert stale(connection, settings, "thumbnail", []) == []
+        upgraded = Settings(thumbnail_quality=50)
+        assert {item.item_id for item in stale(connection, upgraded, "thumbnail")} == {
+            life.item_id for life in (old, fresh, elsewhere)
+        }
+
+    store.append([old.reprocess("thumbnail")])  # asked for: pending, no longer stale
+    with store.engine.connect() as connection:
+        assert [item.item_id for item in stale(connection, settings, "thumbnail")] == [elsewhere.item_id]
+
+
+def test_an_upgrade_makes_results_stale_and_starts_nothing(store: EventStore) -> None:
+    store.append(Life().done())
+    with store.engine.connect() as connection:
+        assert len(stale(connection, Settings(analyze_model="better"), "analyze")) == 1
+    assert due(store) == []
+
+
+def test_asking_does_not_read_all_that_is_pending(store: EventStore) -> None:
+    """Sensors ask every few seconds, whatever has piled up."""
+    store.append([Life(f"uploads/ada/{n}.jpg").upload(at=later(n % 3)) for n in range(1500)])
+
+    def rows_read() -> int:
+        """Rows of `steps` that the store's one connection has read so far."""
+        with store.engine.begin() as connection:
+            connection.execute(text("SELECT pg_stat_force_next_flush()"))
+        [read] = rows(store, "SELECT seq_tup_read + idx_tup_fetch AS n FROM pg_stat_user_tables WHERE relname = 'steps'")
+        return int(read["n"])
+
+    before = rows_read()
+    with store.engine.connect() as connection:
+        assert len(due_hours(connection)) == 3
+    assert rows_read() - before < 50
+    assert len(Claims(store.engine, run_id=None, lease_seconds=30).take(STEPS["probe"], [HOUR], 20)) == 20
+    assert rows_read() - before < 200
