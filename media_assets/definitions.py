@@ -3,7 +3,7 @@
 from dagster import Definitions, in_process_executor
 
 from media_assets.defs.assets.steps import step_assets
-from media_assets.defs.assets.uploads import uploads
+from media_assets.defs.assets.uploads import event_log, uploads
 from media_assets.defs.checks.analyses import analyses_match_schema
 from media_assets.defs.checks.embeddings import embeddings_are_sound
 from media_assets.defs.checks.media_info import media_info_is_complete
@@ -12,12 +12,12 @@ from media_assets.defs.checks.thumbnails import thumbnails_are_complete
 from media_assets.defs.checks.uploads import bucket_and_log_agree, replay_equals_live
 from media_assets.defs.jobs import image_pipeline
 from media_assets.defs.resource import MediaResource
-from media_assets.defs.schedules import checks_job, daily_checks, reconcile_job, reconcile_uploads
+from media_assets.defs.schedules import checks_job, daily_checks, reconcile_uploads, reconcile_uploads_job
 from media_assets.defs.sensors.pending_work import pending_work_sensor
 from media_assets.defs.sensors.s3_upload import s3_upload_sensor
 
 defs = Definitions(
-    assets=[uploads, *step_assets],
+    assets=[uploads, *step_assets, event_log],
     asset_checks=[
         bucket_and_log_agree,
         replay_equals_live,
@@ -27,7 +27,7 @@ defs = Definitions(
         embeddings_are_sound,
         *progress_checks,
     ],
-    jobs=[image_pipeline, reconcile_job, checks_job],
+    jobs=[image_pipeline, reconcile_uploads_job, checks_job],
     sensors=[s3_upload_sensor, pending_work_sensor],
     schedules=[reconcile_uploads, daily_checks],
     resources={"media": MediaResource()},

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -22,9 +25,12 @@ APPLICATION_ROLE = "media_assets_app"
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A server of its own, with a migrated database `template_media` to copy."""
-    folder = tmp_path_factory.mktemp("postgres")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A server of its own, with a migrated database `template_media` to copy.
+
+    Not in pytest's folder: as root the server runs as an account of its own, which a second pytest would lock out of there.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="media-assets-postgres-"))
     server = EmbeddedPostgres(folder, folder / "postgres.log")
     server.start()
     try:
@@ -33,6 +39,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
         yield server
     finally:
         server.stop()
+        shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)

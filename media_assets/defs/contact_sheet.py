@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -19,6 +20,7 @@ from sqlalchemy import Engine, text
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+MOST_PICTURES = 24
 _CELL_PX = 160
 _GAP_PX = 8
 _COLUMNS = 6
@@ -26,20 +28,35 @@ _BACKGROUND = (245, 245, 244)
 
 
 def contact_sheet(
-    s3: S3Client, engine: Engine, bucket: str, base_url: str, item_ids: Sequence[uuid.UUID]
+    s3: S3Client, engine: Engine, bucket: str, base_url: str, item_ids: Sequence[uuid.UUID], hour: datetime
 ) -> MetadataValue | None:
-    """Compose, store and record a sheet of the items' smallest thumbnails; None if none of them has one."""
+    """A sheet of the items' smallest thumbnails, or of the hour's newest if there are no items; None without thumbnails.
+
+    Composed, stored and recorded; the assets of one run that show the same thumbnails share a sheet.
+    """
     with engine.connect() as connection:
         rows = connection.execute(
             text("""
-                SELECT DISTINCT ON (i.item_id) i.item_id, t.key
-                FROM items i JOIN thumbnails t USING (item_id, version_id)
-                WHERE i.item_id = ANY(:ids) ORDER BY i.item_id, t.size
+                SELECT item_id, key, created_at FROM (
+                    SELECT DISTINCT ON (i.item_id) i.item_id, t.key, t.created_at
+                    FROM items i JOIN thumbnails t USING (item_id, version_id)
+                    WHERE i.item_id = ANY(:ids) OR (cardinality(CAST(:ids AS uuid[])) = 0 AND i.hour = :hour)
+                    ORDER BY i.item_id, t.size
+                ) t ORDER BY created_at DESC, item_id LIMIT :most
             """),
-            {"ids": list(item_ids)},
+            {"ids": list(item_ids), "hour": hour, "most": MOST_PICTURES},
         ).all()
+        shared = connection.execute(
+            text("""
+                SELECT key FROM contact_sheets
+                WHERE item_ids = :ids AND created_at > greatest(:newest, now() - interval '1 hour') LIMIT 1
+            """),
+            {"ids": [row.item_id for row in rows], "newest": max((row.created_at for row in rows), default=None)},
+        ).scalar()
+    if shared is not None:
+        return _shown_at(base_url, shared)
     shown: dict[uuid.UUID, Image.Image] = {}
-    for item_id, key in rows:
+    for item_id, key, _ in rows:
         try:
             body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             picture = Image.open(io.BytesIO(body), formats=["WEBP"])
@@ -57,6 +74,10 @@ def contact_sheet(
             text("INSERT INTO contact_sheets (key, item_ids) VALUES (:key, :ids)"), {"key": key, "ids": list(shown)}
         )
     s3.put_object(Bucket=bucket, Key=key, Body=buffer.getvalue(), ContentType="image/jpeg")
+    return _shown_at(base_url, key)
+
+
+def _shown_at(base_url: str, key: str) -> MetadataValue:
     return MetadataValue.md(f"![contact sheet]({base_url.rstrip('/')}/{key})")
 
 

@@ -1,16 +1,40 @@
-"""Daily: compare bucket and log, and run every check."""
+"""Daily: make bucket and log agree, then run every check."""
 
-from __future__ import annotations
+from collections import Counter
 
-from dagster import AssetSelection, DefaultScheduleStatus, ScheduleDefinition, define_asset_job
-
-from media_assets.defs.checks.uploads import bucket_and_log_agree
-
-reconcile_job = define_asset_job(
-    "reconcile_uploads_job",
-    selection=AssetSelection.checks(bucket_and_log_agree),
-    description="Compare bucket and log; the difference must be zero. Materializing `uploads` repairs one.",
+from dagster import (
+    AssetMaterialization,
+    AssetSelection,
+    DefaultScheduleStatus,
+    OpExecutionContext,
+    ScheduleDefinition,
+    define_asset_job,
+    job,
+    op,
 )
+
+from media_assets.defs.partitions import key_of
+from media_assets.defs.resource import MediaResource
+from media_assets.eventlog.events import UploadReceived
+from media_assets.uploads.reconcile import compare, repair
+
+
+@op
+def compare_and_repair(context: OpExecutionContext, media: MediaResource) -> None:
+    """Append what the log is missing of the bucket, and what the bucket no longer holds."""
+    difference = compare(media.s3, media.store.engine, media.settings.bucket, first_hour=media.settings.first_hour)
+    repaired = [event.payload for event in repair(media.store, difference)]
+    context.log.info(f"bucket and log differed in {difference.count} versions; {len(repaired)} events appended")
+    arrived = Counter(payload.hour for payload in repaired if isinstance(payload, UploadReceived))
+    for hour, uploads in sorted(arrived.items()):
+        context.log_event(AssetMaterialization("uploads", partition=key_of(hour), metadata={"repaired": uploads}))
+
+
+@job(description="Compare bucket and log, and append what notifications missed. The checks that follow find no difference.")
+def reconcile_uploads_job() -> None:
+    compare_and_repair()
+
+
 checks_job = define_asset_job(
     "all_checks",
     selection=AssetSelection.all_asset_checks(),
@@ -18,7 +42,10 @@ checks_job = define_asset_job(
 )
 
 reconcile_uploads = ScheduleDefinition(
-    name="reconcile_uploads", job=reconcile_job, cron_schedule="15 3 * * *", default_status=DefaultScheduleStatus.RUNNING
+    name="reconcile_uploads",
+    job=reconcile_uploads_job,
+    cron_schedule="15 3 * * *",
+    default_status=DefaultScheduleStatus.RUNNING,
 )
 daily_checks = ScheduleDefinition(
     name="daily_checks", job=checks_job, cron_schedule="45 3 * * *", default_status=DefaultScheduleStatus.RUNNING

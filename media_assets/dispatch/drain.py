@@ -151,6 +151,8 @@ class _Drain:
             run_id=self._run_id,
             now=datetime.now(UTC),
         )
+        if len(recorded.postponed) == len(works) and not recorded.outages and works[0].attempt > self._policy.max_attempts:
+            raise ManifestError(f"{self._step.name} started none of {len(works)} items, {works[0].attempt} times in a row")
         with self._store.engine.begin() as connection:
             self._store.append(recorded.events, connection)
             self._claims.settle(connection, [*recorded.processed, *recorded.rejected, *recorded.failed])

@@ -52,7 +52,8 @@ class EventStore:
     @classmethod
     def connect(cls, database_url: str) -> EventStore:
         """Open a store on a SQLAlchemy URL (`postgresql+psycopg://…`) of the application's role."""
-        return cls(create_engine(database_url, pool_pre_ping=True, pool_size=5, max_overflow=10))
+        # hide_parameters: errors end up in Dagster's event log, and parameters are keys and payloads.
+        return cls(create_engine(database_url, pool_pre_ping=True, pool_size=5, max_overflow=10, hide_parameters=True))
 
     def append(self, events: Sequence[NewEvent], connection: Connection | None = None) -> list[Appended]:
         """Append events in their order and fold them into the read models, all in one transaction and one round trip.

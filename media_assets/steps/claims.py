@@ -84,7 +84,8 @@ class Claims:
                 text("""
                     UPDATE claims SET lease_expires_at = now() + make_interval(secs => :s)
                     WHERE (item_id, step) IN (
-                        SELECT item_id, step FROM claims WHERE claim_id = :claim_id FOR UPDATE SKIP LOCKED
+                        SELECT item_id, step FROM claims
+                        WHERE claim_id = :claim_id AND lease_expires_at <> '-infinity' FOR UPDATE SKIP LOCKED
                     )
                 """),
                 {"s": self._lease_seconds, "claim_id": self.claim_id},

@@ -113,7 +113,9 @@ def test_lambda_workers_killed_again_and_again(running: RunningStack) -> None:
     deadline = time.monotonic() + 15
     killed = 0
     while time.monotonic() < deadline:
-        workers = [process for process in processes_of(running, "emulator") if "ministack-lambda-" in " ".join(_command(process))]
+        workers = [
+            process for process in processes_of(running, "emulator") if "ministack-lambda-" in " ".join(_command(process))
+        ]
         if workers:
             killed += kill([chance.choice(workers)])
         time.sleep(1)

@@ -1,5 +1,6 @@
 """One asset a step: materializing an hour drains the step's due work of that hour."""
 
+from datetime import datetime
 from typing import Any
 
 from dagster import (
@@ -48,13 +49,14 @@ def step_asset(step: Step) -> AssetsDefinition:
             with media.store.engine.connect() as connection:
                 counts = step_counts(connection, [hour])[step.name]
             # Per hour: under a range one MaterializeResult would put the same figures on every hour.
-            context.add_asset_metadata(_metadata(media, tallies.get(hour, Tally()), counts), partition_key=key_of(hour))
+            metadata = _metadata(media, hour, tallies.get(hour, Tally()), counts)
+            context.add_asset_metadata(metadata, partition_key=key_of(hour))
         return MaterializeResult()
 
     return _materialize
 
 
-def _metadata(media: MediaResource, tally: Tally, counts: StepCounts) -> dict[str, Any]:
+def _metadata(media: MediaResource, hour: datetime, tally: Tally, counts: StepCounts) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "processed": tally.processed,
         "failed": tally.failed,
@@ -64,8 +66,10 @@ def _metadata(media: MediaResource, tally: Tally, counts: StepCounts) -> dict[st
         "milliseconds": tally.milliseconds,
     }
     settings = media.settings
-    if settings.contact_sheet_base_url and tally.sample:
-        sheet = contact_sheet(media.s3, media.store.engine, settings.bucket, settings.contact_sheet_base_url, tally.sample)
+    if settings.contact_sheet_base_url:
+        sheet = contact_sheet(
+            media.s3, media.store.engine, settings.bucket, settings.contact_sheet_base_url, tally.sample, hour
+        )
         if sheet is not None:
             metadata["contact_sheet"] = sheet
     return metadata

@@ -2,12 +2,20 @@
 
 from typing import Any
 
-from dagster import AssetExecutionContext, BackfillPolicy, MaterializeResult, asset
+from dagster import AssetExecutionContext, AssetSpec, BackfillPolicy, MaterializeResult, asset
 from sqlalchemy import text
 
 from media_assets.defs.partitions import HOURS, hours_of, key_of
 from media_assets.defs.resource import MediaResource
 from media_assets.uploads.reconcile import compare, repair
+
+# Not materialized by anybody: it is there for the check that replays it, which no run of another asset should wait for.
+event_log = AssetSpec(
+    "event_log",
+    group_name="images",
+    kinds={"postgres"},
+    description="Every fact, append only. The other assets' rows are folded from it.",
+)
 
 
 @asset(partitions_def=HOURS, backfill_policy=BackfillPolicy.single_run(), group_name="images", kinds={"s3"})

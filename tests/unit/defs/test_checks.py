@@ -75,13 +75,24 @@ def test_an_item_that_was_deleted_after_it_was_done_is_nothing_wrong(gallery: Ga
     assert evaluate_all(instance)[0] == {}
 
 
-def test_an_upload_that_the_log_missed_is_found(gallery: Gallery, instance: DagsterInstance) -> None:
+def test_an_upload_whose_notification_is_on_its_way_is_nothing_wrong(gallery: Gallery, instance: DagsterInstance) -> None:
+    gallery.upload("known.jpg")
+    gallery.s3.put_object(Bucket=gallery.bucket, Key="uploads/ada/new.jpg", Body=b"x")
+    evaluation = evaluate(bucket_and_log_agree, instance)
+    assert evaluation.passed
+    assert evaluation.metadata["in_flight"].value == 1
+
+
+def test_an_upload_that_the_log_missed_is_found(
+    gallery: Gallery, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gallery.upload("known.jpg")
     gallery.s3.put_object(Bucket=gallery.bucket, Key="uploads/ada/missed.jpg", Body=b"x")
+    monkeypatch.setattr("media_assets.defs.checks.uploads.IN_FLIGHT", timedelta(seconds=-1))
     evaluation = evaluate(bucket_and_log_agree, instance)
     assert not evaluation.passed
     figures = {name: value.value for name, value in evaluation.metadata.items()}
-    assert figures == {"missing_in_log": 1, "missing_in_bucket": 0}
+    assert figures == {"missing_in_log": 1, "missing_in_bucket": 0, "in_flight": 0}
 
 
 def test_an_object_that_left_the_bucket_is_found(gallery: Gallery, instance: DagsterInstance) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from media_assets.defs.contact_sheet import compose, contact_sheet
-from tests.unit.defs.gallery import Gallery
+from tests.unit.defs.gallery import HOUR, Gallery
 
 BACKGROUND = (245, 245, 244)
 BASE = "http://127.0.0.1:4566/photos"
@@ -53,7 +53,7 @@ def test_what_is_transparent_shows_the_background() -> None:
 
 def sheet_of(gallery: Gallery, *items: uuid.UUID, base_url: str = BASE) -> str:
     """A sheet's key, as found in what Dagster is to show."""
-    value = contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, base_url, items)
+    value = contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, base_url, items, HOUR)
     assert value is not None
     found = re.fullmatch(rf"!\[contact sheet\]\({re.escape(BASE)}/(.+)\)", str(value.value))
     assert found, value.value
@@ -76,15 +76,25 @@ def test_a_sheet_is_a_picture_in_the_bucket_and_its_items_are_on_record(gallery:
     assert {name: set(ids) for name, ids in recorded(gallery).items()} == {key: set(items)}
 
 
-def test_a_name_says_nothing_and_is_never_used_again(gallery: Gallery) -> None:
+def test_a_name_says_nothing(gallery: Gallery) -> None:
     item = gallery.done()
-    keys = {sheet_of(gallery, item) for _ in range(3)}
-    assert len(keys) == 3
-    for key in keys:
-        name = re.fullmatch(r"previews/(.+)\.jpg", key)
-        assert name
-        assert uuid.UUID(name[1]).version == 4
-        assert str(item) not in key
+    key = sheet_of(gallery, item)
+    name = re.fullmatch(r"previews/(.+)\.jpg", key)
+    assert name
+    assert uuid.UUID(name[1]).version == 4
+    assert str(item) not in key
+
+
+def test_assets_that_show_the_same_thumbnails_share_a_sheet(gallery: Gallery) -> None:
+    one, other = gallery.done("one.jpg"), gallery.done("other.jpg")
+    assert sheet_of(gallery, one, other) == sheet_of(gallery, other, one)
+    assert sheet_of(gallery, one) != sheet_of(gallery, other)
+
+
+def test_a_materialization_that_made_nothing_shows_what_the_hour_has(gallery: Gallery) -> None:
+    items = {gallery.done("one.jpg"), gallery.done("other.jpg")}
+    key = sheet_of(gallery)
+    assert set(recorded(gallery)[key]) == items
 
 
 def test_a_slash_at_the_end_of_the_address_doesnt_double(gallery: Gallery) -> None:
@@ -94,8 +104,8 @@ def test_a_slash_at_the_end_of_the_address_doesnt_double(gallery: Gallery) -> No
 def test_items_without_a_thumbnail_make_no_sheet(gallery: Gallery) -> None:
     item = gallery.upload()
     gallery.probed(item)
-    assert contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, BASE, [item, uuid.uuid4()]) is None
-    assert contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, BASE, []) is None
+    assert contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, BASE, [item, uuid.uuid4()], HOUR) is None
+    assert contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, BASE, [], HOUR) is None
     assert recorded(gallery) == {}
 
 

@@ -76,7 +76,8 @@ def described() -> dict[str, Any]:
 
 def _backfill(asset: AssetsDefinition) -> str:
     policy = asset.backfill_policy
-    assert policy is not None
+    if policy is None:
+        return "none"
     most = policy.max_partitions_per_run
     return "a run for all hours" if most is None else f"runs of at most {most} hours"
 

@@ -455,6 +455,17 @@ def test_renewing_the_lease_leaves_what_was_given_back_alone(store: EventStore) 
     assert counts(store) == StepCounts(done=8)
 
 
+def test_a_target_that_never_starts_anything_is_broken(store: EventStore) -> None:
+    upload(store, "a", "b")
+
+    def idle(request: StepRequest) -> Manifest:
+        return answer_to(request, [error(item.item_id, ErrorCode.NOT_STARTED) for item in request.items])
+
+    with pytest.raises(ManifestError, match="started none of 1 items, 6 times in a row"):
+        run(store, idle)
+    assert event_types(store) == {"UploadReceived": 2}
+
+
 def test_claims_that_nobody_renews_are_free_after_their_lease(store: EventStore) -> None:
     upload(store, "a")
     dead = Claims(store.engine, run_id="killed", lease_seconds=1)
