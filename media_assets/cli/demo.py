@@ -19,7 +19,7 @@ from media_assets.cli.uploading import Upload, find_files, follow, put
 from media_assets.eventlog.items import describe
 from media_assets.eventlog.search import nearest
 from media_assets.local.stack import Stack
-from media_assets.query_vector import embed_query
+from media_assets.dispatch.query_vector import embed_query
 from media_assets.settings import get_settings
 from media_assets.steps.pending import step_counts
 

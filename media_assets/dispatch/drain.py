@@ -60,36 +60,30 @@ def drain(
     return _Drain(step, hours, store, settings, invoke, run_id, on_batch).run()
 
 
+@dataclass
 class _Drain:
-    def __init__(
-        self,
-        step: Step,
-        hours: Sequence[datetime],
-        store: EventStore,
-        settings: Settings,
-        invoke: Invoke,
-        run_id: str | None,
-        on_batch: Callable[[str], None],
-    ) -> None:
-        self._step = step
-        self._hours = hours
-        self._store = store
-        self._settings = settings
-        self._invoke = invoke
-        self._run_id = run_id
-        self._on_batch = on_batch
-        self._recipe = step.recipe(settings)
-        self._parameters = {**self._recipe.parameters, **step.limits(settings)}
+    step: Step
+    hours: Sequence[datetime]
+    store: EventStore
+    settings: Settings
+    invoke: Invoke
+    run_id: str | None
+    on_batch: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self._recipe = self.step.recipe(settings)
+        self._parameters = {**self._recipe.parameters, **self.step.limits(settings)}
         self._policy = RetryPolicy(settings.max_attempts, settings.retry_base_seconds, settings.retry_max_seconds)
-        self._claims = Claims(store.engine, run_id=run_id, lease_seconds=settings.lease_seconds)
+        self._claims = Claims(self.store.engine, run_id=self.run_id, lease_seconds=settings.lease_seconds)
         self._tallies: dict[datetime, Tally] = defaultdict(Tally)
         self._broken: Exception | None = None
 
     def run(self) -> dict[datetime, Tally]:
-        threads = self._settings.dispatch_threads
-        limits = limits_for(self._step, self._settings)
+        threads = self.settings.dispatch_threads
+        limits = limits_for(self.step, self.settings)
         window = 2 * threads * limits.items
-        pool = ThreadPoolExecutor(threads, thread_name_prefix=f"dispatch-{self._step.name}")
+        pool = ThreadPoolExecutor(threads, thread_name_prefix=f"dispatch-{self.step.name}")
         try:
             with self._renewing():
                 while self._broken is None and (works := self._take(window)):
@@ -104,13 +98,13 @@ class _Drain:
         return dict(self._tallies)
 
     def _take(self, window: int) -> list[Work]:
-        works = self._claims.take(self._step, self._hours, window)
+        works = self._claims.take(self.step, self.hours, window)
         if works:
-            with self._store.engine.connect() as connection:
+            with self.store.engine.connect() as connection:
                 for breaker in breakers.open_breakers(connection):
-                    if breaker.target == self._step.name:
+                    if breaker.target == self.step.name:
                         self._broken = TargetUnavailableError(
-                            f"{self._step.name} is paused until {breaker.open_until:%H:%M:%S} UTC: {breaker.reason}"
+                            f"{self.step.name} is paused until {breaker.open_until:%H:%M:%S} UTC: {breaker.reason}"
                         )
                         return []
         return works
@@ -120,10 +114,10 @@ class _Drain:
         queue = list(reversed(batches))
         running: dict[Future[Manifest], tuple[list[Work], StepRequest]] = {}
         while running or (queue and self._broken is None):
-            while queue and self._broken is None and len(running) < self._settings.dispatch_threads:
+            while queue and self._broken is None and len(running) < self.settings.dispatch_threads:
                 works = queue.pop()
                 request = self._request(works)
-                running[pool.submit(self._invoke, request)] = (works, request)
+                running[pool.submit(self.invoke, request)] = (works, request)
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 works, request = running.pop(future)
@@ -145,25 +139,25 @@ class _Drain:
         recorded = record(
             works,
             manifest,
-            step=self._step,
+            step=self.step,
             recipe=self._recipe,
             policy=self._policy,
-            run_id=self._run_id,
+            run_id=self.run_id,
             now=datetime.now(UTC),
         )
         if len(recorded.postponed) == len(works) and not recorded.outages and works[0].attempt > self._policy.max_attempts:
-            raise ManifestError(f"{self._step.name} started none of {len(works)} items, {works[0].attempt} times in a row")
-        with self._store.engine.begin() as connection:
-            self._store.append(recorded.events, connection)
+            raise ManifestError(f"{self.step.name} started none of {len(works)} items, {works[0].attempt} times in a row")
+        with self.store.engine.begin() as connection:
+            self.store.append(recorded.events, connection)
             self._claims.settle(connection, [*recorded.processed, *recorded.rejected, *recorded.failed])
             self._claims.release(connection, recorded.postponed)
             if not recorded.outages:
-                breakers.reset(connection, self._step.name)
+                breakers.reset(connection, self.step.name)
         self._count(recorded)
         if recorded.outages:
             self._trip(TargetUnavailableError(recorded.outages[0]))
-        self._on_batch(
-            f"{self._step.name}: {len(recorded.processed)} processed, {len(recorded.rejected)} rejected,"
+        self.on_batch(
+            f"{self.step.name}: {len(recorded.processed)} processed, {len(recorded.rejected)} rejected,"
             f" {len(recorded.failed)} failed, {len(recorded.postponed)} postponed"
         )
 
@@ -182,11 +176,11 @@ class _Drain:
     def _trip(self, broken: Exception) -> None:
         self._broken = broken
         breakers.trip(
-            self._store.engine,
-            self._step.name,
+            self.store.engine,
+            self.step.name,
             str(broken),
-            base_seconds=self._settings.retry_base_seconds,
-            max_seconds=self._settings.retry_max_seconds,
+            base_seconds=self.settings.retry_base_seconds,
+            max_seconds=self.settings.retry_max_seconds,
         )
 
     def _request(self, works: Sequence[Work]) -> StepRequest:
@@ -194,7 +188,7 @@ class _Drain:
             batch_id=str(uuid.uuid4()),
             attempt_id=str(uuid.uuid4()),
             attempt=max(work.attempt for work in works),
-            step=self._step.name,
+            step=self.step.name,
             recipe=self._recipe.digest,
             parameters=self._parameters,
             items=tuple(work.batch_item(self._recipe) for work in works),
@@ -206,11 +200,11 @@ class _Drain:
         stop = threading.Event()
 
         def renew() -> None:
-            while not stop.wait(self._settings.lease_seconds / 3):
+            while not stop.wait(self.settings.lease_seconds / 3):
                 try:
                     self._claims.renew()
                 except OperationalError as error:  # the next turn may find the database back before the lease ends
-                    self._on_batch(f"{self._step.name}: lease not renewed: {type(error.orig).__name__}")
+                    self.on_batch(f"{self.step.name}: lease not renewed: {type(error.orig).__name__}")
 
         thread = threading.Thread(target=renew, name="lease", daemon=True)
         thread.start()

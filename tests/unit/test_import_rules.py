@@ -57,11 +57,9 @@ RULES = {
         CONTRACT, "lambdas.analyze.schema", SETTINGS, EVENTLOG, STEPS, DISPATCH, UPLOADS, never=HTTP | (PICTURES - {"PIL"})
     ),
     "media_assets.definitions": rule(DEFS, never=AWS | HTTP | DATABASE | PICTURES),
-    "media_assets.query_vector": rule(CONTRACT, SETTINGS, STEPS, DISPATCH, never=DAGSTER | DATABASE | PICTURES),
     "media_assets.local": rule(SETTINGS, EVENTLOG, STEPS, UPLOADS, DISPATCH, DEFS, never=PICTURES),
     "media_assets.cli": rule(
-        CONTRACT, SETTINGS, EVENTLOG, STEPS, UPLOADS, DISPATCH, DEFS, "media_assets.local", "media_assets.query_vector",
-        never=PICTURES,
+        CONTRACT, SETTINGS, EVENTLOG, STEPS, UPLOADS, DISPATCH, DEFS, "media_assets.local", never=PICTURES
     ),
     "media_assets": rule(never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
     "lambdas.runtime": rule(never=DAGSTER | DATABASE),

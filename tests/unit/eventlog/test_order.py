@@ -11,6 +11,7 @@ from threading import Event as Signal
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError
 
 from media_assets.eventlog.replay import verify_replay
@@ -105,6 +106,14 @@ def test_an_append_under_a_frozen_snapshot_is_refused(store: EventStore, isolati
     ):
         store.append([Life().upload()], connection)
     assert store.head() == 0
+
+
+def test_an_append_is_one_round_trip(store: EventStore) -> None:
+    """Whatever is done under the lock is waited for by everybody: no statement may travel while it is held."""
+    statements: list[str] = []
+    listen(store.engine, "before_cursor_execute", lambda conn, cursor, statement, *_: statements.append(statement))
+    store.append([Life(f"uploads/ada/{number}").upload().model_copy(update={"expected_version": 0}) for number in range(20)])
+    assert len(statements) == 1
 
 
 def test_the_whole_log_is_read_by_cursor(store: EventStore) -> None:

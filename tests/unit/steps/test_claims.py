@@ -98,6 +98,16 @@ def test_a_lease_that_is_renewed_does_not_expire(store: EventStore) -> None:
     assert len(claims(store).take(PROBE, [HOUR], 10)) == 2
 
 
+def test_what_was_given_back_is_not_renewed(store: EventStore) -> None:
+    store.append([life.upload() for life in lives(2)])
+    mine = claims(store)
+    works = mine.take(PROBE, [HOUR], 2)
+    with store.engine.begin() as connection:
+        mine.release(connection, works[:1])
+    mine.renew()
+    assert keys(claims(store).take(PROBE, [HOUR], 10)) == keys(works[:1])
+
+
 def test_renewing_extends_no_one_elses_lease(store: EventStore) -> None:
     store.append([life.upload() for life in lives(2)])
     first, second = claims(store), claims(store)
