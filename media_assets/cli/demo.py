@@ -16,10 +16,10 @@ from media_assets.cli import connection
 from media_assets.cli.output import CommandError, err, out, print_table
 from media_assets.cli.stack import addresses
 from media_assets.cli.uploading import Upload, find_files, follow, put
+from media_assets.dispatch.query_vector import embed_query
 from media_assets.eventlog.items import describe
 from media_assets.eventlog.search import nearest
 from media_assets.local.stack import Stack
-from media_assets.dispatch.query_vector import embed_query
 from media_assets.settings import get_settings
 from media_assets.steps.pending import step_counts
 

@@ -11,10 +11,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from media_assets.cli import connection
 from media_assets.cli.output import CommandError, Json, bytes_text, err, out, print_json, print_table
 from media_assets.cli.uploading import Upload, find_files, follow, put
+from media_assets.dispatch.query_vector import embed_query
 from media_assets.eventlog.events import item_stream
 from media_assets.eventlog.items import describe, resolve
 from media_assets.eventlog.search import nearest
-from media_assets.dispatch.query_vector import embed_query
 
 Item = Annotated[str, typer.Argument(help="Item id, or S3 key such as uploads/me/photo.jpg.")]
 

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy import create_engine
 
 from media_assets.eventlog import migrate
+from media_assets.eventlog.embedding_index import ensure_embedding_index
 from media_assets.local.dagster_processes import PROJECT, DagsterProcesses
 from media_assets.local.deploy import deploy, store_model_api_key
 from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
@@ -145,10 +147,18 @@ class Stack:
             undo.callback(self._postgres.stop)
         self._postgres.start()
         migrate.upgrade(self._postgres.url(MEDIA_DATABASE, "psycopg"))
+        self._index_embeddings()
         if migrated_by != version("dagster"):
             self._dagster.migrate(base_environment() | self._dagster_variables())
         say(f"Postgres is ready ({_seconds_since(began)})")
         return start
+
+    def _index_embeddings(self) -> None:
+        """One index a model, so the configured one's: an index that is there already costs nothing."""
+        owner = create_engine(self._postgres.url(MEDIA_DATABASE, "psycopg"))
+        with owner.begin() as connection:
+            ensure_embedding_index(connection, self._settings.embed_model, self._settings.embed_dimensions)
+        owner.dispose()
 
     def _start_emulator(self, memory: Memory, undo: ExitStack, say: Progress) -> bool:
         """Whether it had to be started."""

@@ -26,7 +26,7 @@ _BATCH = 500
 _BEFORE_ANY = "!"
 """Sorts before every sequencer of S3's, which are hex digits."""
 _SEQUENCER_DIGITS = 32
-"""More than S3 uses, and half of the width in which they are compared."""
+"""More than S3 uses."""
 
 
 class EmptyBucketError(RuntimeError):
