@@ -20,7 +20,8 @@ from media_assets.local.deploy import DeploymentError, StackOutputs, deploy, sto
 from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
 from media_assets.local.ports import free_port
 from media_assets.local.synth import synthesize
-from media_assets.settings import get_settings
+from media_assets.settings import Settings, get_settings
+from media_assets.steps.catalogue import STEPS
 
 STACK = "media-assets-local"
 KEY = "uploads/ann/été + 1.jpg"
@@ -99,6 +100,7 @@ def test_the_stack_gives_a_bucket_a_queue_and_four_functions(machine: Machine, a
 
 def test_every_function_starts_and_answers_for_its_item(machine: Machine, assembly: Path) -> None:
     outputs = deploy(assembly, endpoint_url=machine.url)
+    settings = Settings()
 
     for step, function in outputs.functions.items():
         item = {
@@ -116,7 +118,7 @@ def test_every_function_starts_and_answers_for_its_item(machine: Machine, assemb
             "attempt": 1,
             "step": step,
             "recipe": "r1",
-            "parameters": {},
+            "parameters": {**STEPS[step].parameters(settings), **STEPS[step].limits(settings)},
             "items": [item],
         }
         manifest = machine.invoke(function, {"request": request})["manifest"]
