@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MOST_PICTURES = 24
-_CELL_PX = 160
+_CELL_PX = 136
 _GAP_PX = 8
-_COLUMNS = 6
+_COLUMNS = 4  # four are as wide as the UI's table on a 1280 px screen
 _BACKGROUND = (245, 245, 244)
 
 

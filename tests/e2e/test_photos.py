@@ -136,7 +136,7 @@ def test_materializations_carry_figures_and_a_picture_that_browsers_get(
     bucket, key = address.removeprefix(running.environment["AWS_ENDPOINT_URL"] + "/").split("/", 1)
     sheet = Image.open(io.BytesIO(running.s3().get_object(Bucket=bucket, Key=key)["Body"].read()))
     assert sheet.format == "JPEG"
-    assert sheet.width > 150
+    assert sheet.width > 140
 
 
 def test_every_check_passed(running: RunningStack, album: list[dict[str, object]]) -> None:

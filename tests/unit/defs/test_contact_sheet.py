@@ -22,14 +22,14 @@ def plain(width: int, height: int, colour: str = "red") -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("pictures", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (6, 6, 1), (7, 6, 2), (12, 6, 2), (13, 6, 3), (24, 6, 4)]
+    ("pictures", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (4, 4, 1), (5, 4, 2), (8, 4, 2), (9, 4, 3), (24, 4, 6)]
 )
-def test_pictures_lie_on_a_grid_of_at_most_six_columns(pictures: int, columns: int, rows: int) -> None:
+def test_pictures_lie_on_a_grid_of_at_most_four_columns(pictures: int, columns: int, rows: int) -> None:
     sheet = compose([plain(256, 256)] * pictures)
     assert sheet.mode == "RGB"
-    assert sheet.size == (columns * 168 + 8, rows * 168 + 8)
+    assert sheet.size == (columns * 144 + 8, rows * 144 + 8)
     for index in range(pictures):
-        centre = (8 + index % 6 * 168 + 80, 8 + index // 6 * 168 + 80)
+        centre = (8 + index % 4 * 144 + 68, 8 + index // 4 * 144 + 68)
         assert sheet.getpixel(centre) == (255, 0, 0)
 
 
@@ -39,16 +39,16 @@ def test_a_picture_keeps_its_aspect_ratio_in_the_middle_of_its_cell(width: int, 
     box = Image.eval(sheet.getchannel("B"), lambda blue: 255 if blue < 100 else 0).getbbox()
     assert box is not None
     left, top, right, bottom = box
-    scale = min(1, 160 / max(width, height))  # never enlarged
+    scale = min(1, 136 / max(width, height))  # never enlarged
     assert abs((right - left) - width * scale) <= 1
     assert abs((bottom - top) - max(1, height * scale)) <= 1
-    assert abs((left + right) / 2 - 88) <= 1
-    assert abs((top + bottom) / 2 - 88) <= 1
+    assert abs((left + right) / 2 - 76) <= 1
+    assert abs((top + bottom) / 2 - 76) <= 1
 
 
 def test_what_is_transparent_shows_the_background() -> None:
-    sheet = compose([Image.new("RGBA", (160, 160), (255, 0, 0, 0))])
-    assert sheet.getcolors() == [(176 * 176, BACKGROUND)]
+    sheet = compose([Image.new("RGBA", (136, 136), (255, 0, 0, 0))])
+    assert sheet.getcolors() == [(152 * 152, BACKGROUND)]
 
 
 def sheet_of(gallery: Gallery, *items: uuid.UUID, base_url: str = BASE) -> str:
@@ -71,7 +71,7 @@ def test_a_sheet_is_a_picture_in_the_bucket_and_its_items_are_on_record(gallery:
     stored = gallery.s3.get_object(Bucket=gallery.bucket, Key=key)
     assert stored["ContentType"] == "image/jpeg"
     with Image.open(io.BytesIO(stored["Body"].read())) as picture:
-        assert (picture.format, picture.size) == ("JPEG", (3 * 168 + 8, 168 + 8))
+        assert (picture.format, picture.size) == ("JPEG", (3 * 144 + 8, 144 + 8))
         assert "exif" not in picture.info
     assert {name: set(ids) for name, ids in recorded(gallery).items()} == {key: set(items)}
 
