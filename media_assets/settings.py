@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ModelProvider = Literal["local", "openai"]
 T = TypeVar("T")
+_PROJECT = Path(__file__).resolve().parents[1]
 _SECRET = {"openai_api_key", "database", "owner_database"}
 
 
@@ -38,8 +39,8 @@ class Settings(BaseSettings):
     # Where things are.
     stage: str = Field(default="local", pattern=r"^[a-z][a-z0-9-]{0,19}$")
     """Names one deployment; part of every AWS resource name."""
-    state_dir: Path = Path(".media-assets")
-    """Folder of the one-machine stack's data, made absolute when read."""
+    state_dir: Path = _PROJECT / ".media-assets"
+    """Folder of the one-machine stack's data: of the project, whichever folder a command is given in. Absolute when read."""
     bucket_name: str | None = Field(default=None, validation_alias="MEDIA_BUCKET")
     """Read it as `bucket`."""
     upload_queue: str | None = Field(default=None, validation_alias="MEDIA_UPLOAD_QUEUE_URL")

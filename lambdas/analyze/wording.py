@@ -38,7 +38,7 @@ def summary(
     if detections:
         parts.append(f"{_listed(_counted(detections))} detected")
     if not any(parts):
-        parts.append("nothing in it was recognised")
+        parts.append("nothing in it was recognised with certainty")
     if prominent := [colour for colour in colours if colour.share >= _PROMINENT_SHARE][:2]:
         extent = "mostly" if sum(colour.share for colour in prominent) >= _MOSTLY else "partly"
         parts.append(f"{extent} {_listed([colour.name for colour in prominent])}")

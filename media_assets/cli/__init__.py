@@ -8,12 +8,14 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
+from rich.text import Text
 from sqlalchemy.exc import OperationalError
 
 from media_assets.cli import demo, items, stack, work
-from media_assets.cli.output import CommandError, err
+from media_assets.cli.output import CommandError, err, plain
 from media_assets.dispatch.errors import TargetUnavailableError
 from media_assets.eventlog.items import ItemNotFoundError
+from media_assets.local.stack import StackBusyError
 from media_assets.settings import SettingMissingError
 
 app = typer.Typer(
@@ -29,7 +31,7 @@ for command in (
 ):  # fmt: skip
     app.command()(command)
 
-_TOLD = (CommandError, ItemNotFoundError, SettingMissingError, TargetUnavailableError)
+_TOLD = (CommandError, ItemNotFoundError, SettingMissingError, TargetUnavailableError, StackBusyError)
 
 
 def main() -> None:
@@ -50,5 +52,5 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    err.print(f"[red]error:[/red] {message}", soft_wrap=True)
+    err.print(Text.assemble(("error: ", "red"), plain(message)), soft_wrap=True)
     sys.exit(1)

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
+def not_running(settings: Settings) -> str:
+    return (
+        f"the stack in {settings.state_dir} is not running, or not all of it; media-assets up starts what is missing"
+        " (MEDIA_STATE_DIR names another folder)"
+    )
+
+
 @cache
 def settings() -> Settings:
     """Settings of the system to talk to. Raises CommandError if there is none."""
@@ -25,7 +32,7 @@ def settings() -> Settings:
         stack = Stack(get_settings())
         environment = stack.running_environment()
         if environment is None:
-            raise CommandError("the stack is not running; start it with: media-assets up")
+            raise CommandError(not_running(get_settings()))
         os.environ.update(environment)
         get_settings.cache_clear()
     return get_settings()

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from media_assets.cli import connection
-from media_assets.cli.output import CommandError, err, out, print_table
-from media_assets.cli.stack import addresses
+from media_assets.cli.output import CommandError, err, plain, print_line, print_table
+from media_assets.cli.stack import print_addresses
 from media_assets.cli.uploading import Upload, find_files, follow, put
 from media_assets.dispatch.query_vector import embed_query
 from media_assets.eventlog.items import describe
@@ -39,7 +39,7 @@ def demo(
 
     Example: media-assets demo --photos ~/Pictures/holiday
     """
-    files = [(path, name) for path, name in find_files([photos]) if path.suffix.lower() in _PHOTOS]
+    files = [path for path, _ in find_files([photos]) if path.suffix.lower() in _PHOTOS]
     if not files:
         raise CommandError(f"no photograph in {photos}")
     stack = Stack(get_settings())
@@ -50,9 +50,9 @@ def demo(
             stack.up(lambda message: _tell(status, message, began))
         everything_done = _run(files, began)
         environment = stack.running_environment() or {}
-        print_table("open", ("", ""), addresses(environment))
         if not exit_after:
-            out.print("[bold]The stack stays up. Ctrl-C stops it.[/bold]")
+            print_addresses(environment)
+            print_line("The stack stays up. Ctrl-C stops it.", "bold")
             while True:
                 time.sleep(3600)
     except KeyboardInterrupt:
@@ -61,22 +61,22 @@ def demo(
         if not was_running:
             with err.status("stopping"):
                 stack.down()
-            out.print("every process of the stack has stopped")
+            print_line("every process of the stack has stopped")
     if not everything_done:
         raise typer.Exit(1)
 
 
 def _tell(status: Any, message: str, began: float) -> None:
     status.update(message)
-    err.print(f"[dim]{time.monotonic() - began:5.1f} s  {message}[/dim]")
+    err.print(plain(f"{time.monotonic() - began:5.1f} s  {message}", "dim"))
 
 
-def _run(files: list[tuple[Path, str]], began: float) -> bool:
+def _run(files: list[Path], began: float) -> bool:
     settings = connection.settings()
     store = connection.store()
     uploaded = time.monotonic()
-    uploads = [put(connection.s3(), settings.bucket, path, f"uploads/demo/{path.name}") for path, _ in files]
-    out.print(f"{len(uploads)} photographs are in s3://{settings.bucket}/uploads/demo/; the sensors do the rest")
+    uploads = [put(connection.s3(), settings.bucket, path, f"uploads/demo/{path.name}") for path in files]
+    print_line(f"{len(uploads)} photographs are in s3://{settings.bucket}/uploads/demo/; the sensors do the rest")
     with Live(console=err, refresh_per_second=4, transient=True) as live:
 
         def show(finished: int) -> None:
@@ -93,8 +93,8 @@ def _run(files: list[tuple[Path, str]], began: float) -> bool:
         )
     done = sum(upload.state == "done" for upload in uploads)
     slowest = max(upload.seconds or 0 for upload in uploads)
-    out.print(
-        f"[bold]{done} of {len(uploads)} photographs done[/bold]; the last one {slowest:.1f} s after its upload,"
+    print_line(
+        f"{done} of {len(uploads)} photographs done; the last one {slowest:.1f} s after its upload,"
         f" {time.monotonic() - began:.1f} s after the start"
     )
     return done == len(uploads)

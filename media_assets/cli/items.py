@@ -9,8 +9,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from media_assets.cli import connection
-from media_assets.cli.output import CommandError, Json, bytes_text, err, out, print_json, print_table
-from media_assets.cli.uploading import Upload, find_files, follow, put
+from media_assets.cli.output import Json, bytes_text, err, print_json, print_line, print_table
+from media_assets.cli.uploading import Upload, check_user, find_files, follow, put
 from media_assets.dispatch.query_vector import embed_query
 from media_assets.eventlog.events import item_stream
 from media_assets.eventlog.items import describe, resolve
@@ -23,7 +23,7 @@ def upload(
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders with everything in them.", exists=True)],
     user: Annotated[str, typer.Option(help="Whose upload it is: 1 to 64 of a-z, 0-9 and '-'.")] = "me",
     wait: Annotated[bool, typer.Option("--wait", help="Follow until each file is done, rejected or failed.")] = False,
-    timeout: Annotated[float, typer.Option(help="Give up waiting after this many seconds without any progress.")] = 600,
+    timeout: Annotated[float, typer.Option(help="Give up waiting after this many seconds without progress.", min=1)] = 600,
     as_json: Json = False,
 ) -> None:
     """Upload files to the bucket, as any S3 client would.
@@ -33,8 +33,7 @@ def upload(
     Example: media-assets upload ~/Pictures/holiday --user ada --wait
     """
     files = find_files(paths)
-    if not files:
-        raise CommandError(f"no file in {', '.join(map(str, paths))}")
+    check_user(user)
     settings = connection.settings()
     progress = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err
@@ -46,10 +45,11 @@ def upload(
             uploads.append(put(connection.s3(), settings.bucket, path, f"uploads/{user}/{name}"))
             progress.advance(task)
         if wait:
-            task = progress.add_task("processing", total=len(uploads))
+            on_their_way = [each for each in uploads if each.state == "uploaded"]
+            task = progress.add_task("processing", total=len(on_their_way))
             follow(
                 connection.store().engine,
-                uploads,
+                on_their_way,
                 timeout_seconds=timeout,
                 on_progress=lambda finished: progress.update(task, completed=finished),
             )
@@ -64,10 +64,10 @@ def upload(
 def _print_uploads(uploads: list[Upload]) -> None:
     bad = [each for each in uploads if each.state in {"failed", "rejected"}]
     for each in bad:
-        out.print(f"[red]{each.state}[/red] {each.path}: {each.code}: {each.message}", soft_wrap=True)
-    good = len(uploads) - len(bad)
-    state = "done" if any(each.state == "done" for each in uploads) else "uploaded"
-    out.print(f"{good} of {len(uploads)} {state}")
+        print_line(f"{each.state} {each.shown_path}: {each.code}: {each.message}", "red")
+    for state in ("done", "uploaded"):
+        if number := sum(each.state == state for each in uploads):
+            print_line(f"{number} of {len(uploads)} {state}")
 
 
 def show(item: Item, as_json: Json = False) -> None:
@@ -100,7 +100,7 @@ def show(item: Item, as_json: Json = False) -> None:
         *(
             (name, f"{step['state']} after {step['failures']} failures: {step['error']['message']}")
             for name, step in found["steps"].items()
-            if step["error"] and step["state"] != "done"
+            if step["error"] and step["state"] in {"pending", "dead"}
         ),
     ]
     print_table(found["key"], ("", ""), [row for row in rows if row[1]])
@@ -158,6 +158,6 @@ def search(
     if as_json:
         print_json([{"item_id": str(h.item_id), "key": h.key, "score": round(h.score, 4), "summary": h.summary} for h in hits])
     elif not hits:
-        out.print("nothing is searchable yet")
+        print_line("nothing is searchable yet")
     else:
         print_table(query, ("score", "key", "summary"), [(f"{hit.score:.3f}", hit.key, hit.summary) for hit in hits])

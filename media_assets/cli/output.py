@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
@@ -11,10 +12,16 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _PIPED_WIDTH = 120
-out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-err = Console(stderr=True, highlight=False)
+_MOST_OF_A_TITLE = 200
+_CONTROLS = (code for code in (*range(32), *range(127, 160)) if chr(code) != "\n")
+_VISIBLE = {chr(code): f"\\x{code:02x}" for code in _CONTROLS}
+_width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
+# No markup: keys, queries and what models say are printed, and "[red]" in them is text.
+out = Console(soft_wrap=True, highlight=False, markup=False, width=_width)
+err = Console(stderr=True, highlight=False, markup=False)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
 
@@ -32,13 +39,28 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     """A table for people; columns without a name get no header line."""
     named = any(columns)
     table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="dim", show_header=named, box=box.SIMPLE_HEAD
+        title=plain(title[:_MOST_OF_A_TITLE]),
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        show_header=named,
+        box=box.SIMPLE_HEAD,
     )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(plain("" if cell is None else str(cell)) for cell in row))
     out.print(table)
+
+
+def plain(text: str, style: str = "") -> Text:
+    """Text as it is, its control characters made visible: a key may hold what moves a terminal's cursor."""
+    return Text("".join(_VISIBLE.get(character, character) for character in text), style)
+
+
+def print_line(text: str, style: str = "") -> None:
+    """A line for people, never folded, so that it can be copied."""
+    out.print(plain(text, style), soft_wrap=True)
 
 
 def bytes_text(size: int) -> str:

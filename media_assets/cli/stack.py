@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import sys
 
-from media_assets.cli.output import CommandError, Json, err, out, print_json, print_table
+from media_assets.cli.connection import not_running
+from media_assets.cli.output import CommandError, Json, err, plain, print_json, print_line
 from media_assets.local.stack import Stack
 from media_assets.settings import get_settings
 
@@ -19,34 +21,39 @@ def up(as_json: Json = False) -> None:
 
         def progress(message: str) -> None:
             status.update(message)
-            err.print(f"[dim]{message}[/dim]")
+            err.print(plain(message, "dim"))
 
         stack.up(progress)
     environment = stack.running_environment() or {}
     if as_json:
         print_json(environment)
     else:
-        print_table("the stack is up", ("", ""), addresses(environment))
+        print_line("the stack is up")
+        print_addresses(environment)
 
 
-def addresses(environment: dict[str, str]) -> list[tuple[str, str]]:
-    """What a person opens or connects to."""
-    return [
+def print_addresses(environment: dict[str, str]) -> None:
+    """What a person opens or connects to, a line each."""
+    for name, address in (
         ("Dagster UI", environment["DAGSTER_URL"]),
         ("bucket", f"s3://{environment['MEDIA_BUCKET']} at {environment['AWS_ENDPOINT_URL']}"),
         ("database", environment["DATABASE_URL"]),
-        ("shell", 'eval "$(media-assets env)"'),
-    ]
+        ("shell", f'eval "$({sys.argv[0]} env)"'),
+    ):
+        print_line(f"  {name:<10}  {address}")
 
 
-def down() -> None:
+def down(as_json: Json = False) -> None:
     """Stop every process of the stack. Its data stays in the state folder.
 
     Example: media-assets down
     """
     with err.status("stopping"):
         Stack(get_settings()).down()
-    out.print("the stack is down")
+    if as_json:
+        print_json({"running": False})
+    else:
+        print_line("the stack is down")
 
 
 def env(as_json: Json = False) -> None:
@@ -56,11 +63,11 @@ def env(as_json: Json = False) -> None:
     """
     environment = Stack(get_settings()).running_environment()
     if environment is None:
-        raise CommandError("the stack is not running; start it with: media-assets up")
+        raise CommandError(not_running(get_settings()))
     # For `dagster asset materialize …` in any folder. The stack's own Dagster processes name their code in other ways.
     environment = {**environment, "DAGSTER_MODULE_NAME": "media_assets.definitions"}
     if as_json:
         print_json(environment)
         return
     for name, value in sorted(environment.items()):
-        out.print(f"export {name}={shlex.quote(value)}", markup=False)
+        print_line(f"export {name}={shlex.quote(value)}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, text
 
+from media_assets.cli.output import CommandError
 from media_assets.eventlog.events import item_id_of
 
 if TYPE_CHECKING:
@@ -34,10 +37,15 @@ class Upload:
     message: str | None = None
     seconds: float | None = None
 
+    @property
+    def shown_path(self) -> str:
+        """The path with whatever isn't UTF-8 in it replaced."""
+        return os.fsencode(self.path).decode("utf-8", "replace")
+
     def as_json(self) -> dict[str, Any]:
         return {
-            "path": str(self.path),
-            "key": self.key,
+            "path": self.shown_path,
+            "key": self.key.encode("utf-8", "replace").decode(),
             "item_id": str(self.item_id),
             "state": self.state,
             "code": self.code,
@@ -50,8 +58,17 @@ class Upload:
         self.seconds = time.monotonic() - self.started
 
 
-def find_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
-    """Files with the name each gets in the bucket: folders keep their inner structure, hidden files stay out."""
+def check_user(user: str) -> None:
+    """Raises CommandError for a user that isn't 1 to 64 of a-z, 0-9 and '-'."""
+    if not re.fullmatch(r"[a-z0-9-]{1,64}", user):
+        raise CommandError(f"--user {user!r} is no user: 1 to 64 of a-z, 0-9 and '-'")
+
+
+def find_files(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Files with the name each gets in the bucket: folders keep their inner structure, hidden files stay out.
+
+    Raises CommandError if there is none, or if two would get the same name and one would replace the other.
+    """
     files: list[tuple[Path, str]] = []
     for path in paths:
         if path.is_dir():
@@ -63,15 +80,27 @@ def find_files(paths: Iterable[Path]) -> list[tuple[Path, str]]:
             ]
         else:
             files.append((path, path.name))
+    if not files:
+        raise CommandError(f"no file in {', '.join(map(str, paths))}")
+    named: dict[str, Path] = {}
+    for path, name in files:
+        if (other := named.setdefault(name, path)) is not path:
+            raise CommandError(f"{other} and {path} would both be {name} in the bucket; upload them one by one, or a folder")
     return files
 
 
 def put(s3: S3Client, bucket: str, path: Path, key: str) -> Upload:
-    """PUT one file. Raises botocore's errors."""
-    started = time.monotonic()
-    with path.open("rb") as body:
-        answer = s3.put_object(Bucket=bucket, Key=key, Body=body)
-    return Upload(path, key, item_id_of(bucket, key), answer.get("VersionId", "null"), started)
+    """PUT one file; one that can't be read, or whose name can't be a key, comes back as failed. Raises botocore's errors."""
+    upload = Upload(path, key, item_id_of(bucket, key.encode("utf-8", "replace").decode()), "", time.monotonic())
+    try:
+        if not key.isprintable():
+            raise ValueError("the name has characters that are no text; rename the file")
+        with path.open("rb") as body:
+            answer = s3.put_object(Bucket=bucket, Key=key, Body=body)
+        upload.version_id = answer.get("VersionId", "null")
+    except (OSError, ValueError) as error:
+        upload.finish("failed", "unreadable", str(error))
+    return upload
 
 
 def follow(

@@ -13,7 +13,7 @@ from rich.progress import Progress
 from sqlalchemy import text
 
 from media_assets.cli import connection
-from media_assets.cli.output import CommandError, Json, err, out, print_json, print_table
+from media_assets.cli.output import CommandError, Json, err, print_json, print_line, print_table
 from media_assets.dispatch.breakers import open_breakers
 from media_assets.eventlog.items import counts_by_state, resolve
 from media_assets.eventlog.replay import verify_replay
@@ -36,7 +36,10 @@ def status(as_json: Json = False) -> None:
     with connection.store().engine.connect() as db:
         states = counts_by_state(db)
         steps = {name: vars(counts) for name, counts in step_counts(db).items()}
-        breakers = [{"target": b.target, "open_until": b.open_until.isoformat(), "reason": b.reason} for b in open_breakers(db)]
+        breakers = [
+            {"target": b.target, "open_until": b.open_until.isoformat(timespec="seconds"), "reason": b.reason}
+            for b in open_breakers(db)
+        ]
         rejections = db.execute(
             text("SELECT rejection_code, count(*) FROM items WHERE state = 'rejected' GROUP BY 1 ORDER BY 1")
         ).all()
@@ -64,7 +67,7 @@ def status(as_json: Json = False) -> None:
         "last runs", ("run", "job", "hour", "status"), [(r["run_id"][:8], r["job"], r["hour"], r["status"]) for r in runs]
     )
     for breaker in breakers:
-        out.print(f"[yellow]{breaker['target']} is paused until {breaker['open_until']}: {breaker['reason']}[/yellow]")
+        print_line(f"{breaker['target']} is paused until {breaker['open_until']}: {breaker['reason']}", "yellow")
 
 
 def _queue_depths(sqs: SQSClient, queue_url: str) -> dict[str, dict[str, int]]:
@@ -121,7 +124,7 @@ def reprocess(
     if step is not None and step not in STEPS:
         raise CommandError(f"there is no step {step!r}; steps are {', '.join(STEPS)}")
     if bool(items) == dead:
-        raise CommandError("name items, or give --dead for every item whose step was given up")
+        raise CommandError("either name items, or give --dead for every item whose step was given up")
     store = connection.store()
     if dead:
         chosen = dead_items(store, step)
@@ -132,7 +135,7 @@ def reprocess(
     if as_json:
         print_json({"items": sum(map(len, chosen.values())), "requested": requested})
     else:
-        out.print(f"{requested} results of {sum(map(len, chosen.values()))} items will be computed anew")
+        print_line(f"{requested} results of {sum(map(len, chosen.values()))} items will be computed anew")
 
 
 def _request(step: str, item_ids: list[uuid.UUID], only: bool) -> int:
@@ -159,7 +162,9 @@ def replay(
     if as_json:
         print_json(vars(result))
     else:
-        verdict = "[green]identical[/green]" if result.identical else "[red]different[/red]"
-        out.print(f"{verdict}: {result.events} events, live {result.live_digest[:16]}, replayed {result.replayed_digest[:16]}")
+        verdict, style = ("identical", "green") if result.identical else ("different", "red")
+        print_line(
+            f"{verdict}: {result.events} events, live {result.live_digest[:16]}, replayed {result.replayed_digest[:16]}", style
+        )
     if not result.identical:
         raise typer.Exit(1)

@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import create_engine
 
@@ -189,12 +190,19 @@ class Stack:
 
     def _import_missed_uploads(self, memory: Memory, say: Progress) -> None:
         environment = self._environment(memory)
-        said = import_missed_uploads(
-            self._postgres.url(MEDIA_DATABASE, "psycopg", APPLICATION_ROLE),
-            environment["AWS_ENDPOINT_URL"],
-            environment["MEDIA_BUCKET"],
-            self._settings.first_hour,
-        )
+        try:
+            said = import_missed_uploads(
+                self._postgres.url(MEDIA_DATABASE, "psycopg", APPLICATION_ROLE),
+                environment["AWS_ENDPOINT_URL"],
+                environment["MEDIA_BUCKET"],
+                self._settings.first_hour,
+            )
+        except (BotoCoreError, ClientError) as error:
+            # The emulator can't list a bucket with a key that XML can't hold, such as one with an escape character.
+            said = (
+                f"The bucket can't be listed ({type(error).__name__}), so uploads whose notifications were lost are not"
+                " imported; delete objects with control characters in their keys, then materialize `uploads`"
+            )
         if said:
             say(said)
 

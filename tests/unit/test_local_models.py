@@ -82,7 +82,7 @@ class TestPhotographs:
     def test_the_summary_says_what_is_seen_and_how_sure_it_is(self) -> None:
         assert analysis_of("chelsea.png").summary.startswith("Looks like a cat, perhaps a striped cat; one cat detected; ")
         assert analysis_of("flower.jpg").summary.startswith("Might be a daisy; ")
-        assert analysis_of("hubble_deep_field.jpg").summary == "Nothing in it was recognised; mostly black."
+        assert analysis_of("hubble_deep_field.jpg").summary == "Nothing in it was recognised with certainty; mostly black."
 
     def test_what_the_models_cannot_know_is_left_out(self) -> None:
         analysis = analysis_of("coffee.png")

@@ -2,11 +2,13 @@
 items."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from dagster import AssetCheckExecutionContext, AssetCheckResult, AssetCheckSeverity, AssetKey, MetadataValue
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from sqlalchemy import Connection, text
 
 from media_assets.defs.partitions import hours_of, key_of
@@ -14,6 +16,7 @@ from media_assets.steps.catalogue import STEPS
 
 _RECENT_HOURS = 24
 _SHOWN = 20
+_NO_HOURS = "none"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Findings:
             metadata={
                 "checked": self.checked,
                 "problems": len(self.problems),
-                "hours": ", ".join(key_of(hour) for hour in scope.hours[:_RECENT_HOURS]) or "none",
+                "hours": ", ".join(key_of(hour) for hour in scope.hours[-_RECENT_HOURS:]) or _NO_HOURS,
                 **({"found": MetadataValue.md(shown + (f"\n- and {more} more" if more > 0 else ""))} if shown else {}),
                 **metadata,
             },
@@ -54,7 +57,8 @@ def scope_of(context: AssetCheckExecutionContext, connection: Connection, step: 
     """The items that a check of `step`'s results looks at.
 
     In a run that materializes the asset those are the run's own, none if it had nothing to do: an hour may hold any number
-    of older ones.
+    of older ones. After a failure they are all items of the hours that it was found in, too, so that it stays in view until
+    it is mended.
     """
     if AssetKey(STEPS[step].asset) in context.job_def.asset_layer.selected_asset_keys:
         rows = connection.execute(
@@ -64,10 +68,29 @@ def scope_of(context: AssetCheckExecutionContext, connection: Connection, step: 
             """),
             {"run_id": context.run.run_id, "step": step},
         ).all()
-        return Scope([row.item_id for row in rows], sorted({row.hour for row in rows}), whole=False)
+        own = {row.item_id: row.hour for row in rows}
+        failed = _hours_of_last_failure(context)
+        ids = list(dict.fromkeys([*own, *_items_of(connection, failed)]))
+        return Scope(ids, sorted({*own.values(), *failed}), whole=bool(failed))
     hours = _hours(context, connection)
-    ids = connection.execute(text("SELECT item_id FROM items WHERE hour = ANY(:hours)"), {"hours": hours}).scalars()
-    return Scope(list(ids), hours, whole=True)
+    return Scope(_items_of(connection, hours), hours, whole=True)
+
+
+def _items_of(connection: Connection, hours: Sequence[datetime]) -> list[uuid.UUID]:
+    rows = connection.execute(text("SELECT item_id FROM items WHERE hour = ANY(:hours)"), {"hours": list(hours)})
+    return list(rows.scalars())
+
+
+def _hours_of_last_failure(context: AssetCheckExecutionContext) -> list[datetime]:
+    """The hours that this check looked at when it last failed; none if it has passed since."""
+    (spec,) = context.check_specs
+    for record in context.instance.event_log_storage.get_asset_check_execution_history(spec.key, limit=10):
+        if record.status is AssetCheckExecutionRecordStatus.SUCCEEDED:
+            return []
+        if record.status is AssetCheckExecutionRecordStatus.FAILED and record.event and record.event.dagster_event:
+            hours = record.event.dagster_event.asset_check_evaluation_data.metadata["hours"].value
+            return [] if hours == _NO_HOURS else hours_of(str(hours).split(", "))
+    return []
 
 
 def _hours(context: AssetCheckExecutionContext, connection: Connection) -> list[datetime]:

@@ -130,6 +130,29 @@ def test_in_a_run_a_check_looks_at_that_runs_items(gallery: Gallery, database: D
     assert str(broken) in found(alone)
 
 
+def test_what_a_check_found_wrong_stays_in_view_until_it_is_mended(
+    gallery: Gallery, database: Database, instance: DagsterInstance
+) -> None:
+    gallery.probed(gallery.upload("broken.jpg"))
+    as_owner(database, "UPDATE items SET kind = NULL")
+    assert not evaluate(media_info_is_complete, instance).passed
+
+    gallery.upload("fine.jpg")
+    (in_run,) = run([MEDIA_INFO, media_info_is_complete], instance, HOUR).get_asset_check_evaluations()
+    assert not in_run.passed
+    assert in_run.metadata["checked"].value == 2
+
+    as_owner(database, "UPDATE items SET kind = 'image'")
+    gallery.upload("another.jpg")
+    (mended,) = run([MEDIA_INFO, media_info_is_complete], instance, HOUR).get_asset_check_evaluations()
+    assert mended.passed
+    assert mended.metadata["checked"].value == 3
+
+    gallery.upload("last.jpg")
+    (after,) = run([MEDIA_INFO, media_info_is_complete], instance, HOUR).get_asset_check_evaluations()
+    assert after.metadata["checked"].value == 1
+
+
 def test_in_a_run_that_had_nothing_to_do_a_check_looks_at_nothing(
     gallery: Gallery, database: Database, instance: DagsterInstance
 ) -> None:
