@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from media_assets.dispatch import breakers
 from media_assets.dispatch.batching import halves, limits_for, make_batches
 from media_assets.dispatch.errors import BatchDiedError, ManifestError, TargetUnavailableError
 from media_assets.dispatch.outcomes import Recorded, RetryPolicy, record
+from media_assets.eventlog.events import StepFailed, UploadRejected
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.claims import Claims
@@ -31,7 +32,8 @@ _SAMPLE = 24
 
 @dataclass
 class Tally:
-    """What a drain did to one hour's items. `sample` holds the ids of some that were processed."""
+    """What a drain did to one hour's items. `sample` holds the ids of some that were processed, `reasons` counts
+    the codes of what was rejected or failed."""
 
     processed: int = 0
     failed: int = 0
@@ -39,6 +41,7 @@ class Tally:
     bytes_read: int = 0
     milliseconds: int = 0
     sample: list[uuid.UUID] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
 def drain(
@@ -171,7 +174,10 @@ class _Drain:
                     tally.sample.append(work.item_id)
         hours = {work.item_id: work.hour for work in (*recorded.processed, *recorded.rejected, *recorded.failed)}
         for event in recorded.events:
-            self._tallies[hours[event.item_id]].milliseconds += event.milliseconds
+            tally = self._tallies[hours[event.item_id]]
+            tally.milliseconds += event.milliseconds
+            if isinstance(event.payload, UploadRejected | StepFailed):
+                tally.reasons[event.payload.code] += 1
 
     def _trip(self, broken: Exception) -> None:
         self._broken = broken

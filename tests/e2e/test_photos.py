@@ -139,6 +139,16 @@ def test_materializations_carry_figures_and_a_picture_that_browsers_get(
     assert sheet.width > 140
 
 
+def test_the_ui_says_why_files_were_rejected(running: RunningStack, album: list[dict[str, object]]) -> None:
+    answer = running.graphql("""{ assetOrError(assetKey: {path: ["media_info"]}) { ... on Asset {
+        assetMaterializations(limit: 20) { metadataEntries { label ... on TextMetadataEntry { text } } } } } }""")
+
+    entries = [entry for each in answer["assetOrError"]["assetMaterializations"] for entry in each["metadataEntries"]]
+    reasons = " ".join(entry["text"] for entry in entries if entry["label"] == "reasons")
+    assert "empty 1" in reasons
+    assert "unsupported_format 1" in reasons
+
+
 def test_every_check_passed(running: RunningStack, album: list[dict[str, object]]) -> None:
     answer = running.graphql("""{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
         name executionForLatestMaterialization { status evaluation { success } } } } } } }""")

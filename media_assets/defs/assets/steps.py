@@ -65,6 +65,8 @@ def _metadata(media: MediaResource, hour: datetime, tally: Tally, counts: StepCo
         "bytes": tally.bytes_read,
         "milliseconds": tally.milliseconds,
     }
+    if tally.reasons:
+        metadata["reasons"] = ", ".join(f"{code} {count}" for code, count in tally.reasons.most_common())
     settings = media.settings
     if settings.contact_sheet_base_url:
         sheet = contact_sheet(

@@ -466,6 +466,17 @@ def test_a_target_that_never_starts_anything_is_broken(store: EventStore) -> Non
     assert event_types(store) == {"UploadReceived": 2}
 
 
+def test_reasons_are_counted_by_code(store: EventStore) -> None:
+    upload(store, "a", "b", "c", "d")
+    codes = iter([ErrorCode.EMPTY, ErrorCode.CORRUPT, ErrorCode.CORRUPT, ErrorCode.STEP_ERROR])
+
+    def refuse(request: StepRequest) -> Manifest:
+        return answer_to(request, [error(item.item_id, next(codes)) for item in request.items])
+
+    tallies = run(store, refuse, dispatch_threads=1)
+    assert tallies[HOUR].reasons == {"corrupt": 2, "empty": 1, "step_error": 1}
+
+
 def test_claims_that_nobody_renews_are_free_after_their_lease(store: EventStore) -> None:
     upload(store, "a")
     dead = Claims(store.engine, run_id="killed", lease_seconds=1)
