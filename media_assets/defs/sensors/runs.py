@@ -19,7 +19,7 @@ from media_assets.defs.partitions import HOURS, key_of
 from media_assets.steps.pending import due_hours
 
 _PIPELINE = "image"
-_MOMENT_SECONDS = 10
+_MOMENT_SECONDS = 4
 _MOST_AT_ONCE = 25
 """Requests of one tick; after a large import the next ticks ask for the rest."""
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from media_assets.eventlog.embedding_index import ensure_embedding_index
 from media_assets.eventlog.events import NewEvent
-from media_assets.eventlog.search import nearest, nearest_to_item
+from media_assets.eventlog.search import nearest
 from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
 from tests.unit.eventlog.lives import Life, rows
@@ -77,15 +77,22 @@ def test_an_item_being_reprocessed_is_found_by_its_old_vector(store: EventStore)
     assert found(store) == ["uploads/ada/cat.jpg"]
 
 
-def test_an_item_finds_itself(store: EventStore) -> None:
-    store.append([*searchable("cat", 0), *searchable("lion", 20)])
-    with store.engine.connect() as connection:
-        assert nearest_to_item(connection, Life("uploads/ada/lion.jpg").item_id) == pytest.approx(0, abs=1e-3)
+def test_copies_of_one_picture_hide_nothing(store: EventStore, owner: Connection) -> None:
+    """More equal vectors than a node of the index has neighbours, and then one that is different."""
+    ensure_embedding_index(owner, "meaning", 3)
+    owner.commit()
+    for number in range(60):
+        store.append(searchable(f"copy-{number}", 90))
+    store.append(searchable("cat", 0))
+    assert found(store, limit=1) == ["uploads/ada/cat.jpg"]
 
 
-def test_among_many_the_index_of_the_model_answers_every_time(database: Database, owner: Connection) -> None:
+def test_among_many_the_index_of_the_model_answers_every_time(
+    database: Database, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without fresh statistics, and after the driver has prepared the statement: a plan that doesn't know the model
     couldn't use a partial index."""
+    monkeypatch.setattr("media_assets.eventlog.search.EXACT_UP_TO", 100)
     query = fill(owner)
     exact = rows(owner, f"{NEAREST_FIRST} LIMIT 3", vector=str(query))
     with database.store.engine.connect() as connection:
@@ -98,8 +105,11 @@ def test_among_many_the_index_of_the_model_answers_every_time(database: Database
     assert scans == [{"idx_scan": 20}]
 
 
-def test_superseded_vectors_in_the_way_do_not_use_up_the_limit(database: Database, owner: Connection) -> None:
+def test_superseded_vectors_in_the_way_do_not_use_up_the_limit(
+    database: Database, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The index hands out candidates by the dozen; when all of them are of old versions, the search goes on."""
+    monkeypatch.setattr("media_assets.eventlog.search.EXACT_UP_TO", 100)
     query = fill(owner)
     nearest_first = [row["key"] for row in rows(owner, NEAREST_FIRST, vector=str(query))]
     owner.execute(text("UPDATE items SET version_id = 'v2' WHERE key = ANY(:keys)"), {"keys": nearest_first[:-50]})
