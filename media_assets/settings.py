@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 ModelProvider = Literal["local", "openai"]
 T = TypeVar("T")
 _PROJECT = Path(__file__).resolve().parents[1]
-_SECRET = {"openai_api_key", "database", "owner_database"}
+_SECRET = {"openai_api_key", "database", "owner_database", "relay_database", "eraser_database"}
 
 
 class SettingMissingError(RuntimeError):
@@ -49,6 +49,14 @@ class Settings(BaseSettings):
     """Event log and read models, as a libpq URL (`postgresql://…`), which psql takes too. Read it as `database_url`."""
     owner_database: SecretStr | None = Field(default=None, validation_alias="MEDIA_OWNER_DATABASE_URL")
     """The same database as its owner, who migrates it and replays into a shadow schema. Read it as `owner_database_url`."""
+    relay_database: SecretStr | None = Field(default=None, validation_alias="MEDIA_RELAY_DATABASE_URL")
+    """The same database as the role that publishes the log. Read it as `relay_database_url`."""
+    eraser_database: SecretStr | None = Field(default=None, validation_alias="MEDIA_ERASER_DATABASE_URL")
+    """The same database as the role that may erase items. Read it as `eraser_database_url`."""
+    event_bus_name: str | None = Field(default=None, validation_alias="MEDIA_EVENT_BUS")
+    """EventBridge bus that the log is published on. Read it as `event_bus`."""
+    anchor_bucket_name: str | None = Field(default=None, validation_alias="MEDIA_ANCHOR_BUCKET")
+    """Bucket under Object Lock that keeps anchors of the log's hash chain. Read it as `anchor_bucket`."""
     dagster_url: str | None = Field(default=None, validation_alias="DAGSTER_URL")
     """Address of the Dagster UI, for links that people click."""
 
@@ -125,6 +133,24 @@ class Settings(BaseSettings):
     def owner_database_url(self) -> str:
         """For SQLAlchemy, in clear text."""
         return _sqlalchemy_url(_required(self.owner_database, "MEDIA_OWNER_DATABASE_URL"))
+
+    @property
+    def relay_database_url(self) -> str:
+        """For SQLAlchemy, in clear text."""
+        return _sqlalchemy_url(_required(self.relay_database, "MEDIA_RELAY_DATABASE_URL"))
+
+    @property
+    def eraser_database_url(self) -> str:
+        """For SQLAlchemy, in clear text."""
+        return _sqlalchemy_url(_required(self.eraser_database, "MEDIA_ERASER_DATABASE_URL"))
+
+    @property
+    def event_bus(self) -> str:
+        return _required(self.event_bus_name, "MEDIA_EVENT_BUS")
+
+    @property
+    def anchor_bucket(self) -> str:
+        return _required(self.anchor_bucket_name, "MEDIA_ANCHOR_BUCKET")
 
     @property
     def model_api_key_secret_name(self) -> str:

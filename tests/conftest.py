@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from media_assets.eventlog.events import NewEvent, UploadReceived, hour_of, upload_received
+from media_assets.eventlog.catalogue import UploadReceived
+from media_assets.eventlog.events import NewEvent, hour_of, upload_received
 from media_assets.eventlog.migrate import upgrade
 from media_assets.eventlog.store import EventStore
 from media_assets.local.emulator import CREDENTIALS, REGION, Emulator

@@ -15,7 +15,7 @@ from dagster import (
 
 from media_assets.defs.partitions import key_of
 from media_assets.defs.resource import MediaResource
-from media_assets.eventlog.events import UploadReceived
+from media_assets.eventlog.catalogue import UploadReceived
 from media_assets.uploads.reconcile import compare, repair
 
 

@@ -18,7 +18,8 @@ from media_assets.dispatch import breakers
 from media_assets.dispatch.batching import halves, limits_for, make_batches
 from media_assets.dispatch.errors import BatchDiedError, ManifestError, TargetUnavailableError
 from media_assets.dispatch.outcomes import Recorded, RetryPolicy, record
-from media_assets.eventlog.events import StepFailed, UploadRejected
+from media_assets.eventlog.catalogue import StepFailed, UploadRejected
+from media_assets.eventlog.events import item_stream
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.claims import Claims
@@ -172,9 +173,9 @@ class _Drain:
                 tally.bytes_read += work.size_bytes
                 if name == "processed" and len(tally.sample) < _SAMPLE:
                     tally.sample.append(work.item_id)
-        hours = {work.item_id: work.hour for work in (*recorded.processed, *recorded.rejected, *recorded.failed)}
+        hours = {item_stream(work.item_id): work.hour for work in (*recorded.processed, *recorded.rejected, *recorded.failed)}
         for event in recorded.events:
-            tally = self._tallies[hours[event.item_id]]
+            tally = self._tallies[hours[event.stream_id]]
             tally.milliseconds += event.milliseconds
             if isinstance(event.payload, UploadRejected | StepFailed):
                 tally.reasons[event.payload.code] += 1

@@ -10,17 +10,8 @@ from pydantic import ValidationError
 
 from lambdas.runtime.contract import Disposition, ItemError, ItemOutcome, Manifest
 from media_assets.dispatch.errors import ManifestError
-from media_assets.eventlog.events import (
-    Cost,
-    NewEvent,
-    StepAbandoned,
-    StepFailed,
-    UploadRejected,
-    step_abandoned,
-    step_failed,
-    step_succeeded,
-    upload_removed,
-)
+from media_assets.eventlog.catalogue import StepAbandoned, StepFailed, UploadRejected
+from media_assets.eventlog.events import Execution, NewEvent, step_abandoned, step_failed, step_succeeded, upload_removed
 from media_assets.steps.step import Recipe, Step, Work
 
 
@@ -66,30 +57,31 @@ def record(
     recorded = Recorded()
     for outcome in manifest.outcomes:
         work = by_item[outcome.item_id]
-        cost = Cost(
+        execution = Execution(
             target="lambda",
             run_id=run_id,
+            attempt_id=manifest.attempt_id,
             memory_mb=manifest.memory_mb,
             milliseconds=outcome.metrics.milliseconds,
             tokens_in=outcome.metrics.tokens_in,
             tokens_out=outcome.metrics.tokens_out,
         )
         if outcome.error is None:
-            recorded.events.append(_result(step, recipe, work, outcome, cost, now))
+            recorded.events.append(_result(step, recipe, work, outcome, execution, now))
             recorded.processed.append(work)
         else:
-            _error(recorded, recipe, work, outcome.error, manifest.attempt_id, cost, policy, now)
+            _error(recorded, recipe, work, outcome.error, execution, policy, now)
     return recorded
 
 
-def _result(step: Step, recipe: Recipe, work: Work, outcome: ItemOutcome, cost: Cost, now: datetime) -> NewEvent:
+def _result(step: Step, recipe: Recipe, work: Work, outcome: ItemOutcome, execution: Execution, now: datetime) -> NewEvent:
     try:
         payload = step.payload(work, outcome)
     except (ValidationError, KeyError, ValueError, TypeError) as error:
         raise ManifestError(
             f"{step.name} answered for item {work.item_id} with a result that is not one: {type(error).__name__}"
         ) from error
-    return step_succeeded(work.ref(recipe), payload, cost=cost, occurred_at=now)
+    return step_succeeded(work.ref(recipe), payload, execution=execution, occurred_at=now)
 
 
 def _error(
@@ -97,8 +89,7 @@ def _error(
     recipe: Recipe,
     work: Work,
     error: ItemError,
-    attempt_id: str,
-    cost: Cost,
+    execution: Execution,
     policy: RetryPolicy,
     now: datetime,
 ) -> None:
@@ -106,10 +97,12 @@ def _error(
     match error.code.disposition:
         case Disposition.REJECT:
             rejection = UploadRejected(version_id=work.version_id, code=error.code, message=error.message)
-            recorded.events.append(step_succeeded(ref, rejection, cost=cost, occurred_at=now))
+            recorded.events.append(step_succeeded(ref, rejection, execution=execution, occurred_at=now))
             recorded.rejected.append(work)
         case Disposition.GONE:
-            recorded.events.append(upload_removed(work.item_id, work.version_id, user_id=work.user_id, occurred_at=now))
+            recorded.events.append(
+                upload_removed(work.item_id, work.version_id, user_id=work.user_id, occurred_at=now, trace=work.trace)
+            )
             recorded.rejected.append(work)
         case Disposition.AGAIN:
             recorded.postponed.append(work)
@@ -121,14 +114,17 @@ def _error(
             retry_at = policy.retry_at(failures, error.retryable, now)
             failure = StepFailed(
                 version_id=work.version_id,
-                attempt_id=attempt_id,
                 code=error.code,
                 message=error.message,
                 retry_at=retry_at,
             )
-            recorded.events.append(step_failed(ref, failure, cost=cost, occurred_at=now))
+            failed = step_failed(ref, failure, execution=execution, occurred_at=now)
+            recorded.events.append(failed)
             if retry_at is None:
                 end = StepAbandoned(version_id=work.version_id, code=error.code, message=error.message, failures=failures)
-                free = Cost(target=cost.target, run_id=cost.run_id)
-                recorded.events.append(step_abandoned(ref, end, cost=free, occurred_at=now))
+                led_to_it = ref.trace.model_copy(update={"causation_id": failed.event_id})
+                free = Execution(target=execution.target, run_id=execution.run_id, attempt_id=execution.attempt_id)
+                recorded.events.append(
+                    step_abandoned(ref.model_copy(update={"trace": led_to_it}), end, execution=free, occurred_at=now)
+                )
             recorded.failed.append(work)

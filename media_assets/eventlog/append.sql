@@ -1,73 +1,95 @@
--- Append in one round trip: lock, id check, version check, insert, fold.
+-- Append in one round trip: lock, id check, version check, insert, chain, fold.
 --
 -- The advisory lock is held until the transaction ends, so positions become visible in their own order and a reader that
 -- asks for `position > cursor` misses nothing. It needs READ COMMITTED: under a frozen snapshot the head would be stale.
 --
 -- batch: array of {event_id, stream_id, expected_version, type, schema_version, occurred_at, user_id, item_id, step,
--- recipe, generation, target, run_id, milliseconds, memory_mb, tokens_in, tokens_out, body}.
-
--- The events of a batch that the log doesn't hold yet, each with the position and the version it is to have.
-CREATE OR REPLACE FUNCTION number_incoming(batch jsonb, head bigint)
-RETURNS TABLE (fields jsonb, new_position bigint, new_version integer, expected_version integer) LANGUAGE sql AS $$
-    SELECT n.fields, head + row_number() OVER (ORDER BY n.ordinal),
-           s.newest + (row_number() OVER (PARTITION BY n.stream_id ORDER BY n.ordinal))::integer, n.expected_version
-    FROM (
-        SELECT DISTINCT ON ((b.fields->>'event_id')::uuid)
-               b.ordinal, b.fields, b.fields->>'stream_id' AS stream_id,
-               (b.fields->>'expected_version')::integer AS expected_version
-        FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (fields, ordinal)
-        LEFT JOIN LATERAL (
-            SELECT true AS known FROM public.events e WHERE e.event_id = (b.fields->>'event_id')::uuid LIMIT 1
-        ) present ON true
-        WHERE present.known IS NULL
-        ORDER BY (b.fields->>'event_id')::uuid, b.ordinal
-    ) n
-    CROSS JOIN LATERAL (SELECT coalesce(max(e.version), 0) AS newest FROM public.events e WHERE e.stream_id = n.stream_id) s
-$$;
-
--- Returns, in the batch's order, each event's position and whether this call inserted it.
-CREATE OR REPLACE FUNCTION append_events(batch jsonb) RETURNS TABLE (event_position bigint, inserted boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+-- recipe, generation, target, run_id, attempt_id, milliseconds, memory_mb, tokens_in, tokens_out, micro_dollars,
+-- correlation_id, causation_id, body}.
+--
+-- Returns, in the batch's order, each event's position and whether this call inserted it. An id that the log holds is
+-- answered whatever else is said of it; what is new is checked and stands or falls together.
+CREATE OR REPLACE FUNCTION append_batch(batch jsonb) RETURNS TABLE (event_position bigint, inserted boolean)
+LANGUAGE plpgsql AS $$
 DECLARE
-    head     bigint;
-    appended bigint;
-    conflict record;
+    head      bigint;
+    head_hash bytea;
+    told_at   timestamptz;
+    appended  bigint;
+    unknown   jsonb;
+    closed    jsonb;
+    conflict  jsonb;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'append needs READ COMMITTED, not %', current_setting('transaction_isolation')
             USING ERRCODE = 'MA003';
     END IF;
     PERFORM pg_advisory_xact_lock(7236454);
-    head := coalesce((SELECT max(position) FROM events), 0);
-
-    IF jsonb_path_exists(batch, '$[*].expected_version ? (@ != null)') THEN
-        SELECT i.fields->>'stream_id' AS stream_id, i.expected_version AS expected, i.new_version - 1 AS actual INTO conflict
-        FROM number_incoming(batch, head) i
-        WHERE i.expected_version <> i.new_version - 1 ORDER BY i.new_position LIMIT 1;
-        IF FOUND THEN
-            RAISE EXCEPTION 'stream % is at version %, not at the expected %',
-                conflict.stream_id, conflict.actual, conflict.expected
-                USING ERRCODE = 'MA001', DETAIL = to_jsonb(conflict)::text;
-        END IF;
-    END IF;
+    SELECT e.position, e.hash INTO head, head_hash FROM events e ORDER BY e.position DESC LIMIT 1;
+    head := coalesce(head, 0);
+    head_hash := coalesce(head_hash, decode(repeat('00', 32), 'hex'));
+    told_at := clock_timestamp();
 
     WITH incoming AS MATERIALIZED (
-        SELECT * FROM number_incoming(batch, head)
+        SELECT n.*, head + row_number() OVER (ORDER BY n.ordinal) AS position,
+               coalesce(newest.version, 0) + (row_number() OVER (PARTITION BY n.stream_id ORDER BY n.ordinal))::integer
+                   AS version,
+               newest.type = 'ItemErased' AS is_closed, known.schema_version AS known_version,
+               payload_digest(n.body) AS payload_sha256
+        FROM (
+            SELECT DISTINCT ON (f.event_id) b.ordinal, f.*
+            FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (fields, ordinal)
+            CROSS JOIN LATERAL jsonb_to_record(b.fields) AS f (
+                event_id uuid, stream_id text, expected_version integer, type text, schema_version integer,
+                occurred_at timestamptz, user_id text, item_id uuid, step text, recipe text, generation integer, target text,
+                run_id text, attempt_id text, milliseconds bigint, memory_mb integer, tokens_in bigint, tokens_out bigint,
+                micro_dollars bigint, correlation_id uuid, causation_id uuid, body jsonb)
+            LEFT JOIN LATERAL (
+                SELECT true AS known FROM events e WHERE e.event_id = f.event_id LIMIT 1
+            ) present ON true
+            WHERE present.known IS NULL
+            ORDER BY f.event_id, b.ordinal
+        ) n
+        LEFT JOIN LATERAL (
+            SELECT e.version, e.type FROM events e WHERE e.stream_id = n.stream_id ORDER BY e.version DESC LIMIT 1
+        ) newest ON true
+        LEFT JOIN event_types known ON known.type = n.type
     ), payloads AS (
-        INSERT INTO event_payloads (event_id, body) SELECT (i.fields->>'event_id')::uuid, i.fields->'body' FROM incoming i
+        INSERT INTO event_payloads (event_id, body) SELECT i.event_id, i.body FROM incoming i
+    ), log AS (
+        INSERT INTO events (position, event_id, stream_id, version, type, schema_version, occurred_at, recorded_at, user_id,
+                            item_id, step, recipe, generation, target, run_id, milliseconds, memory_mb, tokens_in,
+                            tokens_out, attempt_id, micro_dollars, correlation_id, causation_id, payload_sha256, hash)
+        SELECT i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at, i.user_id,
+               i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb, i.tokens_in,
+               i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id, i.payload_sha256,
+               chained_hash(head_hash, event_bytes(ROW(
+                   i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at,
+                   i.user_id, i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb,
+                   i.tokens_in, i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id,
+                   i.payload_sha256, NULL)::events)) OVER (ORDER BY i.position)
+        FROM incoming i
     )
-    INSERT INTO events (position, event_id, stream_id, version, type, schema_version, occurred_at, user_id, item_id, step,
-                        recipe, generation, target, run_id, milliseconds, memory_mb, tokens_in, tokens_out)
-    SELECT i.new_position, f.event_id, f.stream_id, i.new_version, f.type, f.schema_version, f.occurred_at, f.user_id,
-           f.item_id, f.step, f.recipe, f.generation, f.target, f.run_id, f.milliseconds, f.memory_mb, f.tokens_in,
-           f.tokens_out
-    FROM incoming i
-    CROSS JOIN LATERAL jsonb_to_record(i.fields) AS f (
-        event_id uuid, stream_id text, type text, schema_version integer, occurred_at timestamptz, user_id text,
-        item_id uuid, step text, recipe text, generation integer, target text, run_id text, milliseconds bigint,
-        memory_mb integer, tokens_in bigint, tokens_out bigint)
-    ORDER BY i.new_position;
-    GET DIAGNOSTICS appended = ROW_COUNT;
+    SELECT count(*),
+           min(jsonb_build_object('type', i.type, 'schema_version', i.schema_version, 'known', i.known_version)::text)
+               FILTER (WHERE i.schema_version > i.known_version IS NOT FALSE),
+           jsonb_agg(DISTINCT i.stream_id) FILTER (WHERE i.is_closed),
+           (jsonb_agg(jsonb_build_object(
+               'stream_id', i.stream_id, 'expected', i.expected_version, 'actual', i.version - 1) ORDER BY i.position)
+               FILTER (WHERE i.expected_version <> i.version - 1))->0
+    INTO appended, unknown, closed, conflict
+    FROM incoming i;
+
+    IF unknown IS NOT NULL THEN
+        RAISE EXCEPTION 'the log knows no % of version %', unknown->>'type', unknown->>'schema_version'
+            USING ERRCODE = CASE WHEN unknown->>'known' IS NULL THEN 'MA006' ELSE 'MA007' END, DETAIL = unknown::text;
+    ELSIF closed IS NOT NULL THEN
+        RAISE EXCEPTION 'nothing follows in a stream whose item was erased' USING ERRCODE = 'MA004', DETAIL = closed::text;
+    ELSIF conflict IS NOT NULL THEN
+        RAISE EXCEPTION 'stream % is at version %, not at the expected %',
+            conflict->>'stream_id', conflict->>'actual', conflict->>'expected'
+            USING ERRCODE = 'MA001', DETAIL = conflict::text;
+    END IF;
 
     IF appended > 0 THEN
         PERFORM fold(head + 1, head + appended);
@@ -80,6 +102,17 @@ BEGIN
         SELECT o.event_id, o.position FROM events o WHERE o.event_id = (b.fields->>'event_id')::uuid LIMIT 1
     ) e
     ORDER BY b.ordinal;
+END $$;
+REVOKE ALL ON FUNCTION append_batch(jsonb) FROM PUBLIC;
+
+-- What the application may append: anything but the end of a stream, which takes its payloads along.
+CREATE OR REPLACE FUNCTION append_events(batch jsonb) RETURNS TABLE (event_position bigint, inserted boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF jsonb_path_exists(batch, '$[*] ? (@.type == "ItemErased")') THEN
+        RAISE EXCEPTION 'an item is erased by erase_items, which removes what was said of it' USING ERRCODE = 'MA005';
+    END IF;
+    RETURN QUERY SELECT * FROM append_batch(batch);
 END $$;
 REVOKE ALL ON FUNCTION append_events(jsonb) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION append_events(jsonb) TO media_assets_app;

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, create_engine, text
 
-from media_assets.eventlog.migrate import PROJECTIONS, create_read_models
+from media_assets.eventlog.migrate import PROJECTIONS, create_read_models, fold_all
 
 _SHADOW = "replay_shadow"
-_BATCH = 2_000
 
 
 @dataclass(frozen=True)
@@ -34,14 +33,10 @@ def verify_replay(owner_url: str, on_progress: Callable[[int, int], None] = lamb
     try:
         with engine.connect() as connection, connection.begin() as transaction:
             connection.execute(text("SELECT pg_advisory_xact_lock(7236455)"))
-            head = connection.execute(text("SELECT coalesce(max(position), 0) FROM public.events")).scalar_one()
             live = digest(connection, "public")
             connection.execute(text(f"CREATE SCHEMA {_SHADOW}"))
             create_read_models(connection, _SHADOW)
-            for first in range(1, head + 1, _BATCH):
-                last = min(first + _BATCH - 1, head)
-                connection.execute(text(f"SELECT {_SHADOW}.fold(:first, :last)"), {"first": first, "last": last})
-                on_progress(last, head)
+            head = fold_all(connection, _SHADOW, on_progress)
             replayed = digest(connection, _SHADOW)
             transaction.rollback()
         return Verification(live == replayed, head, live, replayed)

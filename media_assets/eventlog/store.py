@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from media_assets.eventlog.events import CATALOGUE, Event, NewEvent
+from media_assets.eventlog.catalogue import CATALOGUE, Payload, PayloadErased
+from media_assets.eventlog.errors import ConcurrencyError, FutureSchemaError, StreamClosedError, UnknownEventTypeError
+from media_assets.eventlog.events import Event, NewEvent
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """NUL and lone surrogates: Postgres can't hold them in a text, and one would fail every event of its append."""
 
 _READ = """
-    SELECT e.*, p.body FROM events e JOIN event_payloads p USING (event_id)
+    SELECT e.*, upcast(e.type, e.schema_version, p.body) AS body FROM events e LEFT JOIN event_payloads p USING (event_id)
 """
 
 
@@ -26,21 +27,6 @@ class Appended(NamedTuple):
 
     position: int
     inserted: bool
-
-
-@dataclass
-class ConcurrencyError(Exception):
-    """A command was decided on a version of its stream that is no longer the newest. Nothing was written."""
-
-    stream_id: str
-    expected: int
-    actual: int
-
-    def __str__(self) -> str:
-        return (
-            f"stream {self.stream_id} is at version {self.actual}, not at the expected {self.expected}:"
-            " read it and decide again"
-        )
 
 
 class EventStore:
@@ -61,7 +47,9 @@ class EventStore:
         An event whose id the log already holds changes nothing and returns the position it has. With `connection`, the
         append joins that transaction (READ COMMITTED) and becomes visible when it commits.
 
-        Raises ConcurrencyError if a new event's `expected_version` isn't its stream's version; then nothing is written.
+        Raises ConcurrencyError if a new event's `expected_version` isn't its stream's version, StreamClosedError if its
+        item was erased, UnknownEventTypeError or FutureSchemaError for what this log has no meaning for. Then nothing is
+        written, and the transaction of `connection` can only be rolled back.
         """
         if not events:
             return []
@@ -134,13 +122,31 @@ def _storable(value: Any) -> Any:
 
 def _event(row: Any) -> Event:
     fields = dict(row)
-    body = fields.pop("body")
-    payload = CATALOGUE[fields["type"]].model_validate(body)
-    return Event(payload=payload, **fields)
+    return Event(payload=read_payload(fields["type"], fields["schema_version"], fields.pop("body")), **fields)
+
+
+def read_payload(type: str, schema_version: int, body: Mapping[str, Any] | None) -> Payload:
+    """A stored body, upcast already, as its payload; None stands for an erased one.
+
+    Raises UnknownEventTypeError or FutureSchemaError for what newer code has written.
+    """
+    if type not in CATALOGUE:
+        raise UnknownEventTypeError(type)
+    if schema_version > CATALOGUE[type].schema_version:
+        raise FutureSchemaError(type, schema_version, CATALOGUE[type].schema_version)
+    return PayloadErased() if body is None else CATALOGUE[type].model_validate(body)
 
 
 def _named(error: DBAPIError) -> Exception:
-    if getattr(error.orig, "sqlstate", None) == "MA001":
-        detail = json.loads(error.orig.diag.message_detail)  # type: ignore[union-attr]
+    """The error that one of append_batch's codes stands for."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state not in {"MA001", "MA004", "MA006", "MA007"}:
+        return error
+    detail = json.loads(error.orig.diag.message_detail)  # type: ignore[union-attr]
+    if state == "MA001":
         return ConcurrencyError(**detail)
-    return error
+    if state == "MA004":
+        return StreamClosedError(frozenset(detail))
+    if state == "MA006":
+        return UnknownEventTypeError(detail["type"])
+    return FutureSchemaError(detail["type"], detail["schema_version"], detail["known"])

@@ -1,7 +1,7 @@
 """Deploys a synthesized stack into the AWS emulator, the way the CDK command line does it into an account.
 
 The template goes in as it is. The emulator keeps objects on disk and forgets everything else when it stops, so after a
-restart the stack is new and its bucket isn't: such a bucket is imported into the stack, as one would do in an account.
+restart the stack is new and its buckets aren't: such a bucket is imported into the stack, as one would do in an account.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import io
 import json
 import time
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,13 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from media_assets.local.emulator import CREDENTIALS, REGION
+from media_assets.local.object_lock import lock_objects
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import ResourceToImportTypeDef
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectLockConfigurationTypeDef
 
 STACK_TIMEOUT_SECONDS = 120
 _POLL_SECONDS = 0.05
@@ -44,6 +47,9 @@ class StackOutputs(BaseModel):
     bucket: str
     upload_queue_url: str
     dead_letter_queue_url: str
+    event_bus: str
+    """Its name."""
+    anchor_bucket: str
     functions: dict[str, str]
 
 
@@ -67,6 +73,7 @@ def deploy(assembly: Path, *, endpoint_url: str, stage: str = "local") -> StackO
         cloudformation=session.client("cloudformation", endpoint_url=endpoint_url),
     )
     template_name = f"{stack.name}.template.json"
+    buckets = _buckets(json.loads((assembly / template_name).read_text()), account)
     published = _publish_assets(assembly, f"{stack.name}.assets.json", s3, account)
 
     status = stack.settled()
@@ -74,9 +81,11 @@ def deploy(assembly: Path, *, endpoint_url: str, stage: str = "local") -> StackO
         stack.delete()
         status = None
     if status is None:
-        template = json.loads((assembly / template_name).read_text())
-        stack.import_buckets(_existing_buckets(template, s3, account))
+        stack.import_buckets({bucket.logical_id: bucket.name for bucket in buckets if _bucket_exists(s3, bucket.name)})
     stack.create_or_update(f"{endpoint_url}/{published[template_name]}")
+    for bucket in buckets:
+        if bucket.object_lock is not None:
+            lock_objects(s3, bucket.name, bucket.object_lock)
     return stack.outputs()
 
 
@@ -131,14 +140,25 @@ def zipped(folder: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _existing_buckets(template: dict[str, Any], s3: S3Client, account: str) -> dict[str, str]:
-    """Logical id and name of the template's buckets that are there already."""
-    names = {
-        logical_id: _resolved(resource["Properties"]["BucketName"], {"AWS::AccountId": account})
+@dataclass(frozen=True)
+class _Bucket:
+    """A bucket as the template has it."""
+
+    logical_id: str
+    name: str
+    object_lock: ObjectLockConfigurationTypeDef | None
+
+
+def _buckets(template: dict[str, Any], account: str) -> list[_Bucket]:
+    return [
+        _Bucket(
+            logical_id,
+            name=_resolved(resource["Properties"]["BucketName"], {"AWS::AccountId": account}),
+            object_lock=resource["Properties"].get("ObjectLockConfiguration"),
+        )
         for logical_id, resource in template["Resources"].items()
         if resource["Type"] == "AWS::S3::Bucket"
-    }
-    return {logical_id: name for logical_id, name in names.items() if _bucket_exists(s3, name)}
+    ]
 
 
 def _resolved(name: Any, pseudo_parameters: dict[str, str]) -> str:
@@ -241,6 +261,8 @@ class _Stack:
             bucket=values["BucketName"],
             upload_queue_url=values["UploadQueueUrl"],
             dead_letter_queue_url=values["UploadDeadLetterQueueUrl"],
+            event_bus=values["EventBusName"],
+            anchor_bucket=values["AnchorBucketName"],
             functions={
                 key.removesuffix("FunctionName").lower(): value for key, value in values.items() if key.endswith("FunctionName")
             },

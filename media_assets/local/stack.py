@@ -249,6 +249,8 @@ class Stack:
             "AWS_DEFAULT_REGION": REGION,
             "DATABASE_URL": self._postgres.dsn(MEDIA_DATABASE, APPLICATION_ROLE),
             "MEDIA_OWNER_DATABASE_URL": self._postgres.dsn(MEDIA_DATABASE),
+            "MEDIA_RELAY_DATABASE_URL": self._postgres.dsn(MEDIA_DATABASE, "media_assets_relay"),
+            "MEDIA_ERASER_DATABASE_URL": self._postgres.dsn(MEDIA_DATABASE, "media_assets_eraser"),
             "MEDIA_STAGE": self._settings.stage,
             "MEDIA_STATE_DIR": str(self._folder),
             "DAGSTER_URL": f"http://{LOOPBACK}:{memory.dagster_port}",

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from lambdas.runtime.contract import ItemOutcome
-from media_assets.eventlog.events import AnalysisCompleted
+from media_assets.eventlog.catalogue import AnalysisCompleted
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, Work
 

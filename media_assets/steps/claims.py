@@ -6,9 +6,11 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from media_assets.eventlog.events import Trace
 from media_assets.steps.step import Step, Work
 
 # Two runs that claim a step at once take turns for a few milliseconds, so that the second one sees what the first took.
@@ -19,10 +21,10 @@ _TAKE_TURNS = text("SELECT pg_advisory_xact_lock(7236456, hashtext(:step))")
 # costs the same however much is pending.
 _CLAIM = text("""
     WITH due AS (
-        SELECT first.item_id, first.step
+        SELECT first.item_id, first.step, first.user_id
         FROM unnest(CAST(:hours AS timestamptz[])) AS h (hour)
         CROSS JOIN LATERAL (
-            SELECT s.item_id, s.step, s.recomputation, s.position
+            SELECT s.item_id, s.step, s.user_id, s.recomputation, s.position
             FROM steps s
             WHERE s.step = :step AND s.hour = h.hour AND s.state = 'pending' AND (s.retry_at IS NULL OR s.retry_at <= now())
               AND (SELECT c.lease_expires_at >= now() FROM claims c
@@ -33,8 +35,8 @@ _CLAIM = text("""
         ORDER BY first.recomputation, first.position
         LIMIT :limit
     ), claimed AS (
-        INSERT INTO claims (item_id, step, claim_id, run_id, lease_expires_at)
-        SELECT item_id, step, :claim_id, :run_id, now() + make_interval(secs => :lease_seconds) FROM due
+        INSERT INTO claims (item_id, step, user_id, claim_id, run_id, lease_expires_at)
+        SELECT item_id, step, user_id, :claim_id, :run_id, now() + make_interval(secs => :lease_seconds) FROM due
         ON CONFLICT (item_id, step) DO UPDATE
         SET claim_id = excluded.claim_id, run_id = excluded.run_id, lease_expires_at = excluded.lease_expires_at,
             attempts = claims.attempts + 1
@@ -43,7 +45,7 @@ _CLAIM = text("""
     )
     SELECT s.item_id, s.user_id, i.bucket, i.key, i.version_id, i.size_bytes,
            coalesce(i.width::bigint * i.height, 0) AS pixels, s.hour, s.step, s.generation, s.failures,
-           claimed.attempts + s.failures AS attempt
+           claimed.attempts + s.failures AS attempt, s.correlation_id, s.cause_id
     FROM claimed JOIN steps s USING (item_id, step) JOIN items i USING (item_id)
     ORDER BY s.recomputation, s.position
 """)
@@ -73,7 +75,7 @@ class Claims:
                     "lease_seconds": self._lease_seconds,
                 },
             )
-            works = [Work(**row._mapping) for row in rows]
+            works = [_work(row._asdict()) for row in rows]
             inputs = step.inputs(connection, works) if works else {}
         return [replace(work, input=inputs.get(work.item_id, {})) for work in works]
 
@@ -112,3 +114,8 @@ class Claims:
                 text("UPDATE claims SET lease_expires_at = '-infinity' WHERE claim_id = :claim_id"),
                 {"claim_id": self.claim_id},
             )
+
+
+def _work(row: dict[str, Any]) -> Work:
+    trace = Trace(correlation_id=row.pop("correlation_id"), causation_id=row.pop("cause_id"))
+    return Work(**row, trace=trace)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from lambdas.runtime.contract import ItemOutcome
-from media_assets.eventlog.events import EmbeddingStored
+from media_assets.eventlog.catalogue import EmbeddingStored
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, Work
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lambdas.runtime.contract import ItemOutcome
-from media_assets.eventlog.events import MediaProbed
+from media_assets.eventlog.catalogue import MediaProbed
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, Work
 

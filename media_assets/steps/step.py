@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection
 
 from lambdas.runtime.contract import BatchItem, ItemOutcome, recipe_digest
-from media_assets.eventlog.events import Payload, StepRef
+from media_assets.eventlog.catalogue import Payload
+from media_assets.eventlog.events import NO_TRACE, StepRef, Trace
 from media_assets.settings import Settings
 
 
@@ -46,6 +47,7 @@ class Work:
     generation: int
     failures: int
     attempt: int
+    trace: Trace = NO_TRACE
     input: Mapping[str, Any] = field(default_factory=dict)
 
     def ref(self, recipe: Recipe) -> StepRef:
@@ -56,6 +58,7 @@ class Work:
             step=self.step,
             recipe=recipe.digest,
             generation=self.generation,
+            trace=self.trace,
         )
 
     def batch_item(self, recipe: Recipe) -> BatchItem:

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
-from media_assets.eventlog.events import NewEvent, UploadReceived, hour_of, upload_received
+from media_assets.eventlog.catalogue import UploadReceived
+from media_assets.eventlog.events import NewEvent, hour_of, upload_received
 
 PREFIX = "uploads/"
 """Only keys under it are uploads; derived objects live elsewhere and never trigger anything."""

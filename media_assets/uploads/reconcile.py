@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, text
 
-from media_assets.eventlog.events import NewEvent, UploadReceived, item_id_of, upload_received, upload_removed
+from media_assets.eventlog.catalogue import UploadReceived
+from media_assets.eventlog.events import NewEvent, item_id_of, upload_received, upload_removed
 from media_assets.eventlog.store import EventStore
 from media_assets.uploads.notifications import PREFIX, partition_hour, user_of
 

@@ -1,4 +1,4 @@
-"""The synthesized stack in the real emulator: deployed once, again, with other code, and over a bucket that was there."""
+"""The synthesized stack in the real emulator: deployed once, again, with other code, and over buckets that were there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
 from media_assets.local.deploy import DeploymentError, StackOutputs, deploy, store_model_api_key
@@ -25,6 +26,7 @@ from media_assets.steps.catalogue import STEPS
 
 STACK = "media-assets-local"
 KEY = "uploads/ann/été + 1.jpg"
+ANCHOR = "anchors/000000000042.json"
 
 
 @dataclass
@@ -51,6 +53,15 @@ class Machine:
         payload = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, payload
         return payload
+
+    def anchor(self, outputs: StackOutputs) -> str:
+        """Writes an anchor; its version."""
+        version: str = self.client("s3").put_object(Bucket=outputs.anchor_bucket, Key=ANCHOR, Body=b"anchor")["VersionId"]
+        return version
+
+    def refuses_to_delete(self, outputs: StackOutputs, version: str) -> None:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            self.client("s3").delete_object(Bucket=outputs.anchor_bucket, Key=ANCHOR, VersionId=version)
 
     def notifications(self, outputs: StackOutputs, count: int) -> list[dict[str, Any]]:
         """The next `count` messages that tell of an upload."""
@@ -96,6 +107,21 @@ def test_the_stack_gives_a_bucket_a_queue_and_four_functions(machine: Machine, a
     ]
     dead_letters = outputs.dead_letter_queue_url.rpartition("/")[2]
     assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].endswith(f":{dead_letters}")
+
+
+def test_the_log_gets_a_bus_and_a_bucket_whose_anchors_nobody_deletes(machine: Machine, assembly: Path) -> None:
+    outputs = deploy(assembly, endpoint_url=machine.url)
+    s3 = machine.client("s3")
+    version = machine.anchor(outputs)
+
+    assert outputs.event_bus == machine.client("events").describe_event_bus(Name=STACK)["Name"]
+    assert outputs.anchor_bucket == "media-assets-local-anchors-000000000000"
+    machine.refuses_to_delete(outputs, version)
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(Bucket=outputs.anchor_bucket, Key=ANCHOR, Body=b"another", IfNoneMatch="*")
+    uploaded = s3.put_object(Bucket=outputs.bucket, Key=KEY, Body=b"erasable")["VersionId"]
+    s3.delete_object(Bucket=outputs.bucket, Key=KEY, VersionId=uploaded)
+    assert "Versions" not in s3.list_object_versions(Bucket=outputs.bucket)
 
 
 def test_every_function_starts_and_answers_for_its_item(machine: Machine, assembly: Path) -> None:
@@ -167,16 +193,20 @@ def test_changed_code_replaces_warm_workers(machine: Machine, assembly: Path, tm
     assert [machine.invoke(function, {}) for _ in range(2)] == ["new", "new"]
 
 
-def test_a_restarted_emulator_gets_its_stack_back_around_the_bucket(machine: Machine, assembly: Path) -> None:
+def test_a_restarted_emulator_gets_its_stack_back_around_the_buckets(machine: Machine, assembly: Path) -> None:
     first = deploy(assembly, endpoint_url=machine.url)
     s3 = machine.client("s3")
     versions = [s3.put_object(Bucket=first.bucket, Key=KEY, Body=body)["VersionId"] for body in (b"one", b"two")]
     machine.notifications(first, count=2)
+    anchor = machine.anchor(first)
 
     machine.restart()
     outputs = deploy(assembly, endpoint_url=machine.url)
 
     assert outputs == first
+    assert machine.client("events").describe_event_bus(Name=outputs.event_bus)["Name"] == STACK
+    for version in (anchor, machine.anchor(outputs)):
+        machine.refuses_to_delete(outputs, version)
     bodies = [s3.get_object(Bucket=outputs.bucket, Key=KEY, VersionId=version)["Body"].read() for version in versions]
     assert bodies == [b"one", b"two"]
     versions.append(s3.put_object(Bucket=outputs.bucket, Key=KEY, Body=b"three")["VersionId"])

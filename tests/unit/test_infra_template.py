@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from infra.steps import STEPS
-from media_assets.local.synth import node_executable
+from tests.unit.cloudformation import granted, node, readable, synthesized
 
 if TYPE_CHECKING:
     from aws_cdk.assertions import Template
@@ -19,21 +18,8 @@ STAGES = ("local", "dev", "prod")
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JSII_NODE", str(node_executable()))
-        patch.setenv("JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION", "1")
-        yield
-
-
-@pytest.fixture(scope="module")
-def templates(node: None) -> dict[str, Template]:
-    from aws_cdk import App
-    from aws_cdk.assertions import Template
-
-    from infra.app import add_stack
-
-    return {stage: Template.from_stack(add_stack(App(analytics_reporting=False), stage)) for stage in STAGES}
+def templates() -> dict[str, Template]:
+    return {stage: synthesized(stage) for stage in STAGES}
 
 
 @pytest.fixture
@@ -41,15 +27,16 @@ def template(templates: dict[str, Template]) -> Template:
     return templates["prod"]
 
 
-def test_the_bucket_keeps_every_version_in_private_and_encrypted(template: Template) -> None:
-    template.resource_count_is("AWS::S3::Bucket", 1)
+@pytest.mark.parametrize("name", ["media-assets-prod-", "media-assets-prod-anchors-"])
+def test_the_buckets_keep_every_version_in_private_and_encrypted(template: Template, name: str) -> None:
+    template.resource_count_is("AWS::S3::Bucket", 2)
     template.has_resource(
         "AWS::S3::Bucket",
         {
             "DeletionPolicy": "RetainExceptOnCreate",
             "UpdateReplacePolicy": "Retain",
             "Properties": {
-                "BucketName": {"Fn::Join": ["", ["media-assets-prod-", {"Ref": "AWS::AccountId"}]]},
+                "BucketName": {"Fn::Join": ["", [name, {"Ref": "AWS::AccountId"}]]},
                 "VersioningConfiguration": {"Status": "Enabled"},
                 "BucketEncryption": {
                     "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
@@ -65,22 +52,40 @@ def test_the_bucket_keeps_every_version_in_private_and_encrypted(template: Templ
     )
 
 
+@pytest.mark.parametrize(
+    ("stage", "mode", "days"), [("local", "GOVERNANCE", 1), ("dev", "GOVERNANCE", 7), ("prod", "COMPLIANCE", 1095)]
+)
+def test_anchors_are_locked_and_nothing_else_is(templates: dict[str, Template], stage: str, mode: str, days: int) -> None:
+    buckets = templates[stage].find_resources("AWS::S3::Bucket").values()
+    locked = {
+        readable(bucket["Properties"]["BucketName"]): bucket["Properties"]["ObjectLockConfiguration"]
+        for bucket in buckets
+        if bucket["Properties"].get("ObjectLockEnabled")
+    }
+    assert locked == {
+        f"media-assets-{stage}-anchors-${{AWS::AccountId}}": {
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": mode, "Days": days}},
+        }
+    }
+
+
 def test_only_previews_expire(template: Template) -> None:
-    (bucket,) = template.find_resources("AWS::S3::Bucket").values()
-    expiring = [
+    rules = [
         rule
-        for rule in bucket["Properties"]["LifecycleConfiguration"]["Rules"]
-        if {"ExpirationInDays", "NoncurrentVersionExpiration"} & rule.keys()
+        for bucket in template.find_resources("AWS::S3::Bucket").values()
+        for rule in bucket["Properties"].get("LifecycleConfiguration", {"Rules": []})["Rules"]
     ]
+    expiring = [rule for rule in rules if {"ExpirationInDays", "NoncurrentVersionExpiration"} & rule.keys()]
     assert [(rule["Prefix"], rule["ExpirationInDays"]) for rule in expiring] == [("previews/", 30)]
 
 
-def test_nobody_talks_to_bucket_or_queues_in_clear_text(template: Template) -> None:
+def test_nobody_talks_to_buckets_or_queues_in_clear_text(template: Template) -> None:
     policies = {
         **template.find_resources("AWS::S3::BucketPolicy"),
         **template.find_resources("AWS::SQS::QueuePolicy"),
     }
-    assert len(policies) == 3
+    assert len(policies) == 4
     for policy in policies.values():
         refusal = {"Bool": {"aws:SecureTransport": "false"}}
         statements = policy["Properties"]["PolicyDocument"]["Statement"]
@@ -206,13 +211,15 @@ def test_only_steps_that_call_models_know_the_name_of_the_key_and_nothing_holds_
 
 
 @pytest.mark.parametrize(
-    ("stage", "days", "concurrency", "alarms"), [("local", 7, None, 0), ("dev", 7, 10, 5), ("prod", 90, 50, 5)]
+    ("stage", "days", "log_groups", "concurrency", "alarms"),
+    [("local", 7, 4, None, 0), ("dev", 7, 5, 10, 6), ("prod", 90, 5, 50, 6)],
 )
 def test_stages_differ_in_logs_concurrency_and_alarms(
-    templates: dict[str, Template], stage: str, days: int, concurrency: int | None, alarms: int
+    templates: dict[str, Template], stage: str, days: int, log_groups: int, concurrency: int | None, alarms: int
 ) -> None:
     template = templates[stage]
-    template.resource_properties_count_is("AWS::Logs::LogGroup", {"RetentionInDays": days}, len(STEPS))
+    template.resource_count_is("AWS::Logs::LogGroup", log_groups)
+    template.resource_properties_count_is("AWS::Logs::LogGroup", {"RetentionInDays": days}, log_groups)
     functions = template.find_resources("AWS::Lambda::Function").values()
     assert {f["Properties"].get("ReservedConcurrentExecutions") for f in functions} == {concurrency}
     template.resource_count_is("AWS::CloudWatch::Alarm", alarms)
@@ -229,16 +236,18 @@ def test_an_unknown_stage_is_refused_by_name() -> None:
 def test_clients_find_everything_in_the_outputs(templates: dict[str, Template], stage: str) -> None:
     outputs = templates[stage].find_outputs("*").keys()
     functions = {f"{step.name.capitalize()}FunctionName" for step in STEPS}
-    assert outputs >= {"BucketName", "UploadQueueUrl", "UploadDeadLetterQueueUrl"} | functions
+    queues = {"UploadQueueUrl", "UploadDeadLetterQueueUrl"}
+    assert outputs >= {"BucketName", "EventBusName", "AnchorBucketName"} | queues | functions
 
 
 def test_functions_get_a_layer_each_where_one_was_built_and_a_stage_in_the_cloud_insists_on_it(
-    node: None, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    from aws_cdk import App
-    from aws_cdk.assertions import Annotations, Match, Template
+    with node():
+        from aws_cdk import App
+        from aws_cdk.assertions import Annotations, Match, Template
 
-    from infra.app import add_stack
+        from infra.app import add_stack
 
     for step in STEPS:
         (tmp_path / step.name / "python").mkdir(parents=True)
@@ -260,37 +269,3 @@ def function(template: Template, step: str) -> Any:
         if resource["Properties"]["FunctionName"].endswith(f"-{step}")
     ]
     return found
-
-
-def granted(template: Template, role: str) -> dict[str, set[str]]:
-    """Resources by action, of every policy attached to the role; conditions and refusals are not expected there."""
-    rights: dict[str, set[str]] = {}
-    for policy in template.find_resources("AWS::IAM::Policy").values():
-        if {"Ref": role} not in policy["Properties"]["Roles"]:
-            continue
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
-            assert statement.keys() == {"Action", "Effect", "Resource"}
-            assert statement["Effect"] == "Allow"
-            for action in _listed(statement["Action"]):
-                rights.setdefault(action, set()).update(readable(r) for r in _listed(statement["Resource"]))
-    return rights
-
-
-def readable(value: Any) -> str:
-    """A template value as one writes it in Fn::Sub, logical ids without their construct's path and CDK's hash."""
-    if isinstance(value, str):
-        return value
-    if "Ref" in value:
-        return f"${{{_short(value['Ref'])}}}"
-    if "Fn::GetAtt" in value:
-        return f"${{{_short(value['Fn::GetAtt'][0])}.{value['Fn::GetAtt'][1]}}}"
-    separator, parts = value["Fn::Join"]
-    return str(separator).join(readable(part) for part in parts)
-
-
-def _short(logical_id: str) -> str:
-    return logical_id if "::" in logical_id else logical_id[:-8].removeprefix("Storage").removeprefix("Functions")
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

@@ -19,7 +19,8 @@ from media_assets.defs.jobs import image_pipeline
 from media_assets.defs.partitions import key_of
 from media_assets.defs.resource import MediaResource
 from media_assets.defs.sensors.runs import requests_for_due_work
-from media_assets.eventlog.events import NewEvent, UploadReceived
+from media_assets.eventlog.catalogue import UploadReceived
+from media_assets.eventlog.events import NewEvent
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import get_settings
 from media_assets.uploads.notifications import NotificationError, uploads_in

@@ -2,13 +2,13 @@
 CREATE OR REPLACE FUNCTION fold_analyses(first bigint, last bigint) RETURNS void LANGUAGE sql AS $$
     INSERT INTO analyses AS a (item_id, version_id, analysis_id, user_id, generation, recipe, provider, model, category,
                                summary, tags, objects, text, dominant_colours, tokens_in, tokens_out, created_at)
-    SELECT DISTINCT ON (e.item_id, p.body->>'version_id')
-           e.item_id, p.body->>'version_id', e.event_id, e.user_id, e.generation, e.recipe, p.body->>'provider',
-           p.body->>'model', s->>'category', s->>'summary', s->'tags', s->'objects', s->'text', s->'dominant_colours',
+    SELECT DISTINCT ON (e.item_id, e.body->>'version_id')
+           e.item_id, e.body->>'version_id', e.event_id, e.user_id, e.generation, e.recipe, e.body->>'provider',
+           e.body->>'model', s->>'category', s->>'summary', s->'tags', s->'objects', s->'text', s->'dominant_colours',
            e.tokens_in, e.tokens_out, e.occurred_at
-    FROM public.events e JOIN public.event_payloads p USING (event_id) CROSS JOIN LATERAL (SELECT p.body->'analysis' AS s) _
+    FROM public.told e CROSS JOIN LATERAL (SELECT e.body->'analysis' AS s) _
     WHERE e.position BETWEEN first AND last AND e.type = 'AnalysisCompleted'
-    ORDER BY e.item_id, p.body->>'version_id', e.generation DESC, e.position
+    ORDER BY e.item_id, e.body->>'version_id', e.generation DESC, e.position
     ON CONFLICT (item_id, version_id) DO UPDATE
     SET analysis_id = excluded.analysis_id, generation = excluded.generation, recipe = excluded.recipe,
         provider = excluded.provider, model = excluded.model, category = excluded.category, summary = excluded.summary,

@@ -5,8 +5,11 @@
 CREATE OR REPLACE FUNCTION fold(first bigint, last bigint) RETURNS void LANGUAGE plpgsql
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    touched uuid[] := ARRAY(SELECT DISTINCT item_id FROM public.events WHERE position BETWEEN first AND last);
+    types   text[];
+    touched uuid[];
 BEGIN
+    SELECT array_agg(DISTINCT type), array_agg(DISTINCT item_id) FILTER (WHERE item_id IS NOT NULL) INTO types, touched
+    FROM public.events WHERE position BETWEEN first AND last;
     PERFORM fold_uploads(first, last);
     PERFORM fold_step_results(first, last);
     PERFORM fold_step_failures(first, last);
@@ -14,6 +17,9 @@ BEGIN
     PERFORM fold_thumbnails(first, last);
     PERFORM fold_analyses(first, last);
     PERFORM fold_embeddings(first, last);
+    PERFORM fold_costs(first, last);
+    PERFORM fold_spending_stops(first, last);
+    PERFORM fold_erased_items(first, last);
     PERFORM fold_steps(touched);
     PERFORM fold_items(touched);
 END $$;

@@ -10,7 +10,7 @@ $$;
 -- A recomputation has come to an end for this very content before and was asked for again: new uploads outrank it.
 CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql AS $$
     WITH standing AS (
-        SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, g.step, g.after,
+        SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, u.event_id AS correlation_id, g.step, g.after,
                u.removed_at IS NULL AND (g.kind IS NULL OR g.kind = u.kind) IS TRUE AS applies,
                coalesce(q.generation, 0) AS generation,
                r.outcome IS NULL AND (
@@ -25,7 +25,8 @@ CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql 
                r.recipe, coalesce(f.failures, 0) AS failures, CASE WHEN r.outcome IS NULL THEN f.retry_at END AS retry_at,
                CASE WHEN r.outcome IS NULL THEN f.error_code ELSE r.error_code END AS error_code,
                CASE WHEN r.outcome IS NULL THEN f.error_message ELSE r.error_message END AS error_message,
-               r.finished_at, r.run_id
+               r.finished_at, r.run_id, r.event_id AS result_id,
+               coalesce(f.event_id, q.event_id) AS own_cause_id
         FROM unnest(touched) t (item_id)
         CROSS JOIN LATERAL current_upload(t.item_id) u
         CROSS JOIN step_graph() g
@@ -43,7 +44,9 @@ CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql 
               AND o.generation = coalesce(q.generation, 0) LIMIT 1
         ) f ON true
     ), judged AS (
-        SELECT *, applies AND after <@ coalesce(
+        SELECT *, coalesce(own_cause_id, (jsonb_object_agg(step, result_id) OVER (PARTITION BY item_id)
+                                          ->> after[cardinality(after)])::uuid, correlation_id) AS cause_id,
+               applies AND after <@ coalesce(
                    array_agg(step) FILTER (WHERE applies AND state = 'done') OVER (PARTITION BY item_id), '{}') AS due
         FROM standing
     ), gone AS (
@@ -51,15 +54,15 @@ CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql 
         WHERE s.item_id = ANY (touched) AND s.item_id = j.item_id AND s.step = j.step AND NOT j.due
     )
     INSERT INTO steps AS s (item_id, step, version_id, user_id, hour, position, generation, recomputation, state, recipe,
-                            failures, retry_at, error_code, error_message, finished_at, run_id)
+                            failures, retry_at, error_code, error_message, finished_at, run_id, correlation_id, cause_id)
     SELECT item_id, step, version_id, user_id, hour, position, generation, recomputation, state, recipe, failures, retry_at,
-           error_code, error_message, finished_at, run_id
+           error_code, error_message, finished_at, run_id, correlation_id, cause_id
     FROM judged WHERE due
     ON CONFLICT (item_id, step) DO UPDATE
     SET version_id = excluded.version_id, hour = excluded.hour, position = excluded.position,
         generation = excluded.generation, recomputation = excluded.recomputation, state = excluded.state,
         recipe = excluded.recipe, failures = excluded.failures, retry_at = excluded.retry_at,
         error_code = excluded.error_code, error_message = excluded.error_message, finished_at = excluded.finished_at,
-        run_id = excluded.run_id
+        run_id = excluded.run_id, correlation_id = excluded.correlation_id, cause_id = excluded.cause_id
     WHERE s.* IS DISTINCT FROM excluded.*;
 $$;

@@ -1,10 +1,12 @@
 -- Object versions: what arrived, what the probe measured, whether it was removed. What is said of a version before it
 -- arrived is said of nothing, in whichever batches the events are folded.
 CREATE OR REPLACE FUNCTION fold_uploads(first bigint, last bigint) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO uploads (item_id, version_id, user_id, bucket, key, etag, size_bytes, sequencer, hour, received_at, position)
-    SELECT e.item_id, p.body->>'version_id', e.user_id, p.body->>'bucket', p.body->>'key', p.body->>'etag',
-           (p.body->>'size_bytes')::bigint, p.body->>'sequencer', (p.body->>'hour')::timestamptz, e.occurred_at, e.position
-    FROM public.events e JOIN public.event_payloads p USING (event_id)
+    INSERT INTO uploads (item_id, version_id, user_id, bucket, key, etag, size_bytes, sequencer, hour, received_at, position,
+                         event_id)
+    SELECT e.item_id, e.body->>'version_id', e.user_id, e.body->>'bucket', e.body->>'key', e.body->>'etag',
+           (e.body->>'size_bytes')::bigint, e.body->>'sequencer', (e.body->>'hour')::timestamptz, e.occurred_at, e.position,
+           e.event_id
+    FROM public.told e
     WHERE e.position BETWEEN first AND last AND e.type = 'UploadReceived'
     ON CONFLICT DO NOTHING;
 
@@ -15,21 +17,21 @@ CREATE OR REPLACE FUNCTION fold_uploads(first bigint, last bigint) RETURNS void 
         orientation = (m.body->>'orientation')::integer, frames = (m.body->>'frames')::integer, exif = m.body->'exif',
         probe_generation = m.generation
     FROM (
-        SELECT DISTINCT ON (e.item_id, p.body->>'version_id') e.item_id, e.generation, p.body
-        FROM public.events e JOIN public.event_payloads p USING (event_id)
-        JOIN uploads arrived ON arrived.item_id = e.item_id AND arrived.version_id = p.body->>'version_id'
+        SELECT DISTINCT ON (e.item_id, e.body->>'version_id') e.item_id, e.generation, e.body
+        FROM public.told e
+        JOIN uploads arrived ON arrived.item_id = e.item_id AND arrived.version_id = e.body->>'version_id'
                             AND arrived.position < e.position
         WHERE e.position BETWEEN first AND last AND e.type = 'MediaProbed'
-        ORDER BY e.item_id, p.body->>'version_id', e.generation DESC, e.position
+        ORDER BY e.item_id, e.body->>'version_id', e.generation DESC, e.position
     ) m
     WHERE u.item_id = m.item_id AND u.version_id = m.body->>'version_id'
       AND (u.probe_generation IS NULL OR m.generation > u.probe_generation);
 
     UPDATE uploads u
     SET removed_at = e.occurred_at
-    FROM public.events e JOIN public.event_payloads p USING (event_id)
+    FROM public.told e
     WHERE e.position BETWEEN first AND last AND e.type = 'UploadRemoved'
-      AND u.item_id = e.item_id AND u.version_id = p.body->>'version_id' AND u.position < e.position;
+      AND u.item_id = e.item_id AND u.version_id = e.body->>'version_id' AND u.position < e.position;
 $$;
 
 -- The version of an item that counts: the newest by sequencer that is still in the bucket. Padding the shorter sequencer

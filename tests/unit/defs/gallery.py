@@ -15,19 +15,21 @@ from PIL import Image
 from sqlalchemy import text
 
 from lambdas.runtime.contract import ErrorCode
-from media_assets.eventlog.events import (
+from media_assets.eventlog.catalogue import (
     AnalysisCompleted,
-    Cost,
     EmbeddingStored,
     MediaProbed,
     Payload,
     StepAbandoned,
     StepFailed,
-    StepRef,
     Thumbnail,
     ThumbnailCreated,
     UploadReceived,
     UploadRejected,
+)
+from media_assets.eventlog.events import (
+    Execution,
+    StepRef,
     hour_of,
     item_id_of,
     step_abandoned,
@@ -176,7 +178,7 @@ class Gallery:
     def failed(self, item_id: uuid.UUID, step: str, *, retry_at: datetime | None) -> None:
         """A failed attempt; without `retry_at` the last one."""
         code, message, version = ErrorCode.STEP_ERROR, "ValueError", self._versions[item_id]
-        failure = StepFailed(version_id=version, attempt_id=str(uuid.uuid4()), code=code, message=message, retry_at=retry_at)
+        failure = StepFailed(version_id=version, code=code, message=message, retry_at=retry_at)
         ref, cost, now = self._ref(item_id, step), self._cost(), datetime.now(UTC)
         events = [step_failed(ref, failure, cost=cost, occurred_at=now)]
         if retry_at is None:
@@ -187,10 +189,10 @@ class Gallery:
     def tell(self, item_id: uuid.UUID, step: str, payload: Payload) -> None:
         """Append a conclusive outcome of a step."""
         now = datetime.now(UTC)
-        self.store.append([step_succeeded(self._ref(item_id, step), payload, cost=self._cost(), occurred_at=now)])
+        self.store.append([step_succeeded(self._ref(item_id, step), payload, execution=self._execution(), occurred_at=now)])
 
-    def _cost(self) -> Cost:
-        return Cost(target="lambda", run_id=self.run_id, milliseconds=5)
+    def _execution(self) -> Execution:
+        return Execution(target="lambda", run_id=self.run_id, attempt_id=str(uuid.uuid4()), milliseconds=5)
 
     def _ref(self, item_id: uuid.UUID, step: str) -> StepRef:
         return StepRef(

@@ -14,7 +14,7 @@ from media_assets.defs.checks.embeddings import embeddings_are_sound, unsound
 from media_assets.defs.checks.media_info import media_info_is_complete, unaccounted
 from media_assets.defs.checks.scope import Scope
 from media_assets.defs.checks.thumbnails import incomplete, thumbnails_are_complete
-from media_assets.eventlog.events import Thumbnail
+from media_assets.eventlog.catalogue import Thumbnail
 from tests.conftest import Database
 from tests.unit.defs.conftest import evaluate, found
 from tests.unit.defs.gallery import HOUR, Gallery, webp

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lambdas.runtime.contract import Disposition, ErrorCode, ItemOutcome, OutputObject
 from media_assets.dispatch.errors import ManifestError
 from media_assets.dispatch.outcomes import Recorded, RetryPolicy, record
-from media_assets.eventlog.events import (
+from media_assets.eventlog.catalogue import (
     MediaProbed,
     StepAbandoned,
     StepFailed,
@@ -135,9 +135,7 @@ def test_a_files_own_failure_is_tried_again(code: ErrorCode) -> None:
     item = work(failures=1)
     found = recorded([item], [error(item.item_id, code)])
     (event,) = found.events
-    assert event.payload == StepFailed(
-        version_id="v1", attempt_id="a1", code=code, message="a sentence", retry_at=NOW + timedelta(seconds=20)
-    )
+    assert event.payload == StepFailed(version_id="v1", code=code, message="a sentence", retry_at=NOW + timedelta(seconds=20))
     assert found.failed == [item]
 
 

@@ -5,25 +5,30 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from media_assets.eventlog.events import (
+from media_assets.eventlog.catalogue import (
     AnalysisCompleted,
-    Cost,
     EmbeddingStored,
     MediaProbed,
-    NewEvent,
+    SpendingResumed,
+    SpendingStopped,
     StepAbandoned,
     StepFailed,
-    StepRef,
     Thumbnail,
     ThumbnailCreated,
     UploadRejected,
+)
+from media_assets.eventlog.events import (
+    Execution,
+    NewEvent,
+    StepRef,
     item_id_of,
     reprocess_requested,
+    spending_changed,
     step_abandoned,
     step_failed,
     step_succeeded,
@@ -34,7 +39,8 @@ from tests.conftest import received
 
 NOON = datetime(2026, 7, 1, 12, 20, tzinfo=UTC)
 HOUR = datetime(2026, 7, 1, 12, tzinfo=UTC)
-COST = Cost(target="lambda", run_id="run-1", milliseconds=12, memory_mb=128)
+NOON_DAY = NOON.date()
+EXECUTION = Execution(target="lambda", run_id="run-1", milliseconds=12, memory_mb=128)
 
 
 @dataclass(frozen=True)
@@ -63,13 +69,13 @@ class Life:
         payload = MediaProbed(
             version_id=version, kind="image", format="jpeg", content_type="image/jpeg", width=width, height=30, orientation=1
         )
-        return step_succeeded(self._ref(version, "probe", generation, recipe), payload, cost=COST, occurred_at=NOON)
+        return step_succeeded(self._ref(version, "probe", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
     def rejected(
         self, version: str = "v1", *, step: str = "probe", code: str = "corrupt", generation: int = 0, recipe: str = "r1"
     ) -> NewEvent:
         payload = UploadRejected(version_id=version, code=code, message=f"it is {code}")
-        return step_succeeded(self._ref(version, step, generation, recipe), payload, cost=COST, occurred_at=NOON)
+        return step_succeeded(self._ref(version, step, generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
     def thumbnails(
         self, version: str = "v1", *, sizes: Sequence[int] = (256, 800), generation: int = 0, recipe: str = "r1"
@@ -87,7 +93,9 @@ class Life:
             for size in sizes
         )
         payload = ThumbnailCreated(version_id=version, placeholder="3OcRJYB4d3h/iIeHeEh3eIhw+j2w", thumbnails=pictures)
-        return step_succeeded(self._ref(version, "thumbnail", generation, recipe), payload, cost=COST, occurred_at=NOON)
+        return step_succeeded(
+            self._ref(version, "thumbnail", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON
+        )
 
     def analysis(
         self, version: str = "v1", *, summary: str = "A cat.", generation: int = 0, recipe: str = "r1", **fields: Any
@@ -106,7 +114,7 @@ class Life:
                 **fields,
             },
         )
-        return step_succeeded(self._ref(version, "analyze", generation, recipe), payload, cost=COST, occurred_at=NOON)
+        return step_succeeded(self._ref(version, "analyze", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
     def embedding(
         self,
@@ -124,7 +132,7 @@ class Life:
             dimensions=len(vector),
             vector=tuple(vector),
         )
-        return step_succeeded(self._ref(version, "embed", generation, recipe), payload, cost=COST, occurred_at=NOON)
+        return step_succeeded(self._ref(version, "embed", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
     def failed(
         self,
@@ -137,16 +145,15 @@ class Life:
         recipe: str = "r1",
         code: str = "timeout",
     ) -> NewEvent:
-        payload = StepFailed(
-            version_id=version, attempt_id=attempt, code=code, message=f"{code} in {attempt}", retry_at=retry_at
-        )
-        return step_failed(self._ref(version, step, generation, recipe), payload, cost=COST, occurred_at=NOON)
+        payload = StepFailed(version_id=version, code=code, message=f"{code} in {attempt}", retry_at=retry_at)
+        execution = EXECUTION.model_copy(update={"attempt_id": attempt})
+        return step_failed(self._ref(version, step, generation, recipe), payload, execution=execution, occurred_at=NOON)
 
     def abandoned(
         self, step: str, version: str = "v1", *, generation: int = 0, recipe: str = "r1", code: str = "crashed"
     ) -> NewEvent:
         payload = StepAbandoned(version_id=version, code=code, message=f"{code}, given up", failures=5)
-        return step_abandoned(self._ref(version, step, generation, recipe), payload, cost=COST, occurred_at=NOON)
+        return step_abandoned(self._ref(version, step, generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
     def reprocess(self, step: str, generation: int = 1) -> NewEvent:
         return reprocess_requested(self.item_id, step, generation, reason="somebody asked", user_id="ada", occurred_at=NOON)
@@ -161,6 +168,17 @@ class Life:
 
     def _ref(self, version: str, step: str, generation: int, recipe: str) -> StepRef:
         return StepRef(item_id=self.item_id, user_id="ada", version_id=version, step=step, recipe=recipe, generation=generation)
+
+
+def spending_stopped(account_version: int = 0, *, user: str = "ada", day: date = NOON_DAY) -> NewEvent:
+    """The user's budget of the day is spent."""
+    payload = SpendingStopped(day=day, limit_micro_dollars=1000, spent_micro_dollars=998, step="analyze")
+    return spending_changed(user, payload, account_version=account_version, occurred_at=NOON)
+
+
+def spending_resumed(account_version: int, *, user: str = "ada") -> NewEvent:
+    """Another day has begun for the user."""
+    return spending_changed(user, SpendingResumed(reason="day"), account_version=account_version, occurred_at=NOON)
 
 
 def rows(source: EventStore | Connection, query: str, **parameters: Any) -> list[dict[str, Any]]:

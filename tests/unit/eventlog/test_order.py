@@ -150,7 +150,7 @@ def test_sigkill_in_mid_append_loses_nothing_acknowledged_and_doubles_nothing(da
         acknowledged = [event.event_id for number in range(done[worker] + 1) for event in batch(worker, number)]
         in_log = rows(
             store,
-            "SELECT event_id FROM events e JOIN event_payloads p USING (event_id) JOIN uploads u USING (item_id)"
+            "SELECT e.event_id FROM events e JOIN event_payloads p USING (event_id) JOIN uploads u ON u.item_id = e.item_id"
             " WHERE u.key LIKE :keys ORDER BY e.position",
             keys=f"uploads/ada/{worker}/%",
         )

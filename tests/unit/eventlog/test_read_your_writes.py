@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from media_assets.eventlog.events import UploadReceived
+from media_assets.eventlog.catalogue import UploadReceived
+from media_assets.eventlog.errors import ConcurrencyError
 from media_assets.eventlog.migrate import PROJECTIONS
-from media_assets.eventlog.store import ConcurrencyError, EventStore
-from tests.unit.eventlog.lives import Life, item, rows, step
+from media_assets.eventlog.store import EventStore
+from tests.unit.eventlog.lives import Life, item, rows, spending_stopped, step
 
 cat = Life()
 
@@ -19,7 +20,7 @@ def counts(store: EventStore) -> dict[str, int]:
 
 
 def test_when_append_returns_every_read_model_shows_it(store: EventStore) -> None:
-    for event in [cat.upload(), cat.failed("probe"), *cat.processed(), cat.reprocess("embed")]:
+    for event in [cat.upload(), cat.failed("probe"), *cat.processed(), cat.reprocess("embed"), spending_stopped()]:
         store.append([event])
     assert counts(store) == {
         "uploads": 1,
@@ -29,6 +30,8 @@ def test_when_append_returns_every_read_model_shows_it(store: EventStore) -> Non
         "thumbnails": 2,
         "analyses": 1,
         "embeddings": 1,
+        "costs": 4,
+        "spending_stops": 1,
         "steps": 4,
         "items": 1,
     }

@@ -15,7 +15,7 @@ from media_assets.eventlog.replay import digest, verify_replay
 from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
 from tests.unit.eventlog.histories import LIVES, histories, readings, splits
-from tests.unit.eventlog.lives import Life, rows
+from tests.unit.eventlog.lives import Life, rows, spending_stopped
 
 quickly = settings(
     max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -106,7 +106,7 @@ def test_of_an_empty_log_too(database: Database) -> None:
         "UPDATE analyses SET summary = summary || ' '",
         "UPDATE embeddings SET embedding = '[0.9999999,0,0]'",
         "DELETE FROM uploads",
-        "INSERT INTO requested_generations SELECT item_id, 'embed', 'ada', 1 FROM items",
+        "INSERT INTO requested_generations SELECT item_id, 'embed', 'ada', 1, item_id FROM items",
     ],
 )
 def test_a_read_model_that_somebody_changed_by_hand_is_found(database: Database, owner: Connection, corruption: str) -> None:
@@ -120,7 +120,7 @@ def test_a_read_model_that_somebody_changed_by_hand_is_found(database: Database,
 
 def test_every_read_model_counts_in_the_digest(database: Database, owner: Connection) -> None:
     life = Life()
-    database.store.append([*life.done(), life.failed("probe"), life.reprocess("embed")])
+    database.store.append([*life.done(), life.failed("probe"), life.reprocess("embed"), spending_stopped()])
     whole = digest(owner, "public")
     for table in PROJECTIONS:
         owner.execute(text(f"DELETE FROM {table}"))

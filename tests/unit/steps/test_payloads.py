@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from lambdas.runtime.contract import ItemOutcome, OutputObject
-from media_assets.eventlog.events import AnalysisCompleted, EmbeddingStored, MediaProbed, ThumbnailCreated
+from media_assets.eventlog.catalogue import AnalysisCompleted, EmbeddingStored, MediaProbed, ThumbnailCreated
 from media_assets.eventlog.store import EventStore
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims

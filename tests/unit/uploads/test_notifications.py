@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media_assets.eventlog.events import NewEvent, UploadReceived, item_id_of
+from media_assets.eventlog.catalogue import UploadReceived
+from media_assets.eventlog.events import NewEvent, item_id_of
 from media_assets.uploads.notifications import NotificationError, partition_hour, uploads_in, user_of
 
 FIRST_HOUR = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from media_assets.eventlog.events import NewEvent, UploadReceived, hour_of, upload_received
+from media_assets.eventlog.catalogue import UploadReceived
+from media_assets.eventlog.events import NewEvent, hour_of, upload_received
 from media_assets.eventlog.store import EventStore
 from media_assets.uploads.notifications import user_of
 from media_assets.uploads.reconcile import Difference, EmptyBucketError, compare, repair
