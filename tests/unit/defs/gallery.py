@@ -179,11 +179,11 @@ class Gallery:
         """A failed attempt; without `retry_at` the last one."""
         code, message, version = ErrorCode.STEP_ERROR, "ValueError", self._versions[item_id]
         failure = StepFailed(version_id=version, code=code, message=message, retry_at=retry_at)
-        ref, cost, now = self._ref(item_id, step), self._cost(), datetime.now(UTC)
-        events = [step_failed(ref, failure, cost=cost, occurred_at=now)]
+        ref, execution, now = self._ref(item_id, step), self._execution(), datetime.now(UTC)
+        events = [step_failed(ref, failure, execution=execution, occurred_at=now)]
         if retry_at is None:
             end = StepAbandoned(version_id=version, code=code, message=message, failures=5)
-            events.append(step_abandoned(ref, end, cost=cost, occurred_at=now))
+            events.append(step_abandoned(ref, end, execution=execution, occurred_at=now))
         self.store.append(events)
 
     def tell(self, item_id: uuid.UUID, step: str, payload: Payload) -> None:

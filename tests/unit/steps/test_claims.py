@@ -9,6 +9,7 @@ from threading import Barrier, Event
 
 from sqlalchemy import text
 
+from media_assets.eventlog.events import Trace
 from media_assets.eventlog.store import EventStore
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
@@ -39,7 +40,8 @@ def expire(store: EventStore) -> None:
 
 def test_a_claim_carries_the_facts_that_a_step_reads(store: EventStore) -> None:
     cat = Life()
-    store.append([cat.upload(), cat.failed("probe")])
+    upload, failure = cat.upload(), cat.failed("probe")
+    store.append([upload, failure])
     assert claims(store).take(PROBE, [HOUR], 10) == [
         Work(
             item_id=cat.item_id,
@@ -54,6 +56,7 @@ def test_a_claim_carries_the_facts_that_a_step_reads(store: EventStore) -> None:
             generation=0,
             failures=1,
             attempt=2,
+            trace=Trace(correlation_id=upload.event_id, causation_id=failure.event_id),
             input={},
         )
     ]
