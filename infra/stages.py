@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_s3 import ObjectLockRetention
 
 
 @dataclass(frozen=True)
@@ -16,14 +17,42 @@ class Stage:
     reserved_concurrency: int | None
     """Invocations of one function at a time, taken out of the account's pool; None leaves the function in that pool."""
     alarms: bool
+    anchor_retention: ObjectLockRetention
+    """How long nobody deletes an anchor. It can be lengthened later for anchors that exist; COMPLIANCE is never shortened."""
+    relay_service: bool
+    """Whether the outbox relay is an ECS service; the one-machine stack runs it as a process."""
 
 
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("local", RetentionDays.ONE_WEEK, RemovalPolicy.DESTROY, reserved_concurrency=None, alarms=False),
-        Stage("dev", RetentionDays.ONE_WEEK, RemovalPolicy.DESTROY, reserved_concurrency=10, alarms=True),
-        Stage("prod", RetentionDays.THREE_MONTHS, RemovalPolicy.RETAIN, reserved_concurrency=50, alarms=True),
+        Stage(
+            name="local",
+            log_retention=RetentionDays.ONE_WEEK,
+            logs_removal=RemovalPolicy.DESTROY,
+            reserved_concurrency=None,
+            alarms=False,
+            anchor_retention=ObjectLockRetention.governance(Duration.days(1)),
+            relay_service=False,
+        ),
+        Stage(
+            name="dev",
+            log_retention=RetentionDays.ONE_WEEK,
+            logs_removal=RemovalPolicy.DESTROY,
+            reserved_concurrency=10,
+            alarms=True,
+            anchor_retention=ObjectLockRetention.governance(Duration.days(7)),
+            relay_service=True,
+        ),
+        Stage(
+            name="prod",
+            log_retention=RetentionDays.THREE_MONTHS,
+            logs_removal=RemovalPolicy.RETAIN,
+            reserved_concurrency=50,
+            alarms=True,
+            anchor_retention=ObjectLockRetention.compliance(Duration.days(3 * 365)),
+            relay_service=True,
+        ),
     )
 }
 

@@ -8,7 +8,9 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from infra.stacks.alarms import Alarms
+from infra.stacks.event_log import EventLog
 from infra.stacks.functions import StepFunctions
+from infra.stacks.relay import Relay
 from infra.stacks.storage import Storage
 from infra.stages import Stage
 
@@ -20,6 +22,9 @@ class MediaAssetsStack(Stack):
         super().__init__(scope, id, description=f"media-assets, stage {stage.name}")
         storage = Storage(self, "Storage", stage=stage)
         functions = StepFunctions(self, "Functions", stage=stage, bucket=storage.bucket, layer_dir=layer_dir)
+        event_log = EventLog(self, "EventLog", stage=stage)
+        if stage.relay_service:
+            Relay(self, "Relay", stage=stage, bus=event_log.bus)
         if stage.alarms:
             alarms = Alarms(
                 self,
@@ -33,5 +38,7 @@ class MediaAssetsStack(Stack):
         CfnOutput(self, "BucketName", value=storage.bucket.bucket_name)
         CfnOutput(self, "UploadQueueUrl", value=storage.upload_queue.queue_url)
         CfnOutput(self, "UploadDeadLetterQueueUrl", value=storage.dead_letter_queue.queue_url)
+        CfnOutput(self, "EventBusName", value=event_log.bus.event_bus_name)
+        CfnOutput(self, "AnchorBucketName", value=event_log.anchors.bucket_name)
         for step, function in functions.by_step.items():
             CfnOutput(self, f"{step.capitalize()}FunctionName", value=function.function_name)
