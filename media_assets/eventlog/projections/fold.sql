@@ -1,5 +1,7 @@
 -- Every read model, in the order of what they are derived from. Append and replay both call this and nothing else.
 --
+-- A fold is called if there is an event for it: a call that finds nothing costs as much as a small append.
+--
 -- Always by key, with plans made once: in a bulk import, and in a replay's fresh tables, the statistics lag behind, and a
 -- plan that scanned a table when it was small would make every append slower than the one before.
 CREATE OR REPLACE FUNCTION fold(first bigint, last bigint) RETURNS void LANGUAGE plpgsql
@@ -8,18 +10,25 @@ DECLARE
     types   text[];
     touched uuid[];
 BEGIN
-    SELECT array_agg(DISTINCT type), array_agg(DISTINCT item_id) FILTER (WHERE item_id IS NOT NULL) INTO types, touched
-    FROM public.events WHERE position BETWEEN first AND last;
-    PERFORM fold_uploads(first, last);
-    PERFORM fold_step_results(first, last);
-    PERFORM fold_step_failures(first, last);
-    PERFORM fold_requested_generations(first, last);
-    PERFORM fold_thumbnails(first, last);
-    PERFORM fold_analyses(first, last);
-    PERFORM fold_embeddings(first, last);
-    PERFORM fold_costs(first, last);
-    PERFORM fold_spending_stops(first, last);
-    PERFORM fold_erased_items(first, last);
-    PERFORM fold_steps(touched);
-    PERFORM fold_items(touched);
+    SELECT array_agg(DISTINCT e.type), array_agg(DISTINCT e.item_id) FILTER (WHERE e.item_id IS NOT NULL)
+    INTO types, touched FROM public.events e WHERE e.position BETWEEN first AND last;
+
+    IF 'UploadReceived' = ANY (types) THEN PERFORM fold_arrivals(first, last); END IF;
+    IF 'MediaProbed' = ANY (types) THEN PERFORM fold_measurements(first, last); END IF;
+    IF 'UploadRemoved' = ANY (types) THEN PERFORM fold_removals(first, last); END IF;
+    IF types && ARRAY['MediaProbed', 'UploadRejected', 'ThumbnailCreated', 'AnalysisCompleted', 'EmbeddingStored'] THEN
+        PERFORM fold_step_results(first, last);
+    END IF;
+    IF types && ARRAY['StepFailed', 'StepAbandoned'] THEN PERFORM fold_step_failures(first, last); END IF;
+    IF 'ReprocessRequested' = ANY (types) THEN PERFORM fold_requested_generations(first, last); END IF;
+    IF 'ThumbnailCreated' = ANY (types) THEN PERFORM fold_thumbnails(first, last); END IF;
+    IF 'AnalysisCompleted' = ANY (types) THEN PERFORM fold_analyses(first, last); END IF;
+    IF 'EmbeddingStored' = ANY (types) THEN PERFORM fold_embeddings(first, last); END IF;
+    IF types && ARRAY['SpendingStopped', 'SpendingResumed'] THEN PERFORM fold_spending_stops(first, last); END IF;
+    IF 'ItemErased' = ANY (types) THEN PERFORM fold_erased_items(first, last); END IF;
+    IF types <> ARRAY['UploadReceived'] THEN PERFORM fold_costs(first, last); END IF;
+    IF touched IS NOT NULL THEN
+        PERFORM fold_steps(touched);
+        PERFORM fold_items(touched);
+    END IF;
 END $$;

@@ -10,37 +10,38 @@ $$;
 -- A recomputation has come to an end for this very content before and was asked for again: new uploads outrank it.
 CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql AS $$
     WITH standing AS (
-        SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, u.event_id AS correlation_id, g.step, g.after,
-               u.removed_at IS NULL AND (g.kind IS NULL OR g.kind = u.kind) IS TRUE AS applies,
-               coalesce(q.generation, 0) AS generation,
-               r.outcome IS NULL AND (
+        SELECT c.*, coalesce(q.generation, 0) AS generation,
+               r.outcome IS NULL AND q.generation > 0 AND (
                    EXISTS (SELECT FROM step_results o
-                           WHERE o.item_id = u.item_id AND o.version_id = u.version_id AND o.step = g.step
+                           WHERE o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
                              AND o.generation < q.generation)
                    OR EXISTS (SELECT FROM step_failures o
-                              WHERE o.item_id = u.item_id AND o.version_id = u.version_id AND o.step = g.step
+                              WHERE o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
                                 AND o.generation < q.generation AND o.dead)
-               ) AS recomputation,
+               ) IS TRUE AS recomputation,
                CASE WHEN r.outcome IS NOT NULL THEN r.outcome WHEN f.dead THEN 'dead' ELSE 'pending' END AS state,
                r.recipe, coalesce(f.failures, 0) AS failures, CASE WHEN r.outcome IS NULL THEN f.retry_at END AS retry_at,
                CASE WHEN r.outcome IS NULL THEN f.error_code ELSE r.error_code END AS error_code,
                CASE WHEN r.outcome IS NULL THEN f.error_message ELSE r.error_message END AS error_message,
-               r.finished_at, r.run_id, r.event_id AS result_id,
-               coalesce(f.event_id, q.event_id) AS own_cause_id
-        FROM unnest(touched) t (item_id)
-        CROSS JOIN LATERAL current_upload(t.item_id) u
-        CROSS JOIN step_graph() g
+               r.finished_at, r.run_id, r.event_id AS result_id, coalesce(f.event_id, q.event_id) AS own_cause_id
+        FROM (
+            SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, u.event_id AS correlation_id, g.step, g.after,
+                   u.removed_at IS NULL AND (g.kind IS NULL OR g.kind = u.kind) IS TRUE AS applies
+            FROM unnest(touched) t (item_id)
+            CROSS JOIN LATERAL current_upload(t.item_id) u
+            CROSS JOIN step_graph() g
+        ) c
         LEFT JOIN LATERAL (
-            SELECT * FROM requested_generations o WHERE o.item_id = u.item_id AND o.step = g.step LIMIT 1
+            SELECT * FROM requested_generations o WHERE c.applies AND o.item_id = c.item_id AND o.step = c.step LIMIT 1
         ) q ON true
         LEFT JOIN LATERAL (
             SELECT * FROM step_results o
-            WHERE o.item_id = u.item_id AND o.version_id = u.version_id AND o.step = g.step
+            WHERE c.applies AND o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
               AND o.generation = coalesce(q.generation, 0) LIMIT 1
         ) r ON true
         LEFT JOIN LATERAL (
             SELECT * FROM step_failures o
-            WHERE o.item_id = u.item_id AND o.version_id = u.version_id AND o.step = g.step
+            WHERE c.applies AND o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
               AND o.generation = coalesce(q.generation, 0) LIMIT 1
         ) f ON true
     ), judged AS (

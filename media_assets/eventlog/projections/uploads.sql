@@ -1,6 +1,6 @@
 -- Object versions: what arrived, what the probe measured, whether it was removed. What is said of a version before it
 -- arrived is said of nothing, in whichever batches the events are folded.
-CREATE OR REPLACE FUNCTION fold_uploads(first bigint, last bigint) RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION fold_arrivals(first bigint, last bigint) RETURNS void LANGUAGE sql AS $$
     INSERT INTO uploads (item_id, version_id, user_id, bucket, key, etag, size_bytes, sequencer, hour, received_at, position,
                          event_id)
     SELECT e.item_id, e.body->>'version_id', e.user_id, e.body->>'bucket', e.body->>'key', e.body->>'etag',
@@ -9,8 +9,10 @@ CREATE OR REPLACE FUNCTION fold_uploads(first bigint, last bigint) RETURNS void 
     FROM public.told e
     WHERE e.position BETWEEN first AND last AND e.type = 'UploadReceived'
     ON CONFLICT DO NOTHING;
+$$;
 
-    -- Of the highest generation, the measurement that was stored first.
+-- Of the highest generation, the measurement that was stored first.
+CREATE OR REPLACE FUNCTION fold_measurements(first bigint, last bigint) RETURNS void LANGUAGE sql AS $$
     UPDATE uploads u
     SET kind = m.body->>'kind', format = m.body->>'format', content_type = m.body->>'content_type',
         width = (m.body->>'width')::integer, height = (m.body->>'height')::integer,
@@ -26,7 +28,9 @@ CREATE OR REPLACE FUNCTION fold_uploads(first bigint, last bigint) RETURNS void 
     ) m
     WHERE u.item_id = m.item_id AND u.version_id = m.body->>'version_id'
       AND (u.probe_generation IS NULL OR m.generation > u.probe_generation);
+$$;
 
+CREATE OR REPLACE FUNCTION fold_removals(first bigint, last bigint) RETURNS void LANGUAGE sql AS $$
     UPDATE uploads u
     SET removed_at = e.occurred_at
     FROM public.told e

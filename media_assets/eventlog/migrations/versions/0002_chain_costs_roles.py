@@ -77,6 +77,7 @@ ALTER TABLE event_payloads ENABLE ALWAYS TRIGGER event_payloads_until_erased;
 
 # Folded anew once all migrations are done: migrate.py.
 READ_MODELS = """
+DROP FUNCTION IF EXISTS fold_uploads(bigint, bigint);
 TRUNCATE uploads, step_results, step_failures, requested_generations, thumbnails, analyses, embeddings, steps, items;
 ALTER TABLE uploads ADD COLUMN event_id uuid NOT NULL;
 ALTER TABLE step_results ADD COLUMN event_id uuid NOT NULL;
