@@ -9,50 +9,51 @@ $$;
 
 -- A recomputation has come to an end for this very content before and was asked for again: new uploads outrank it.
 CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql AS $$
-    WITH standing AS (
+    WITH standing AS (  -- of the steps that apply
         SELECT c.*, coalesce(q.generation, 0) AS generation,
-               r.outcome IS NULL AND q.generation > 0 AND (
+               r.outcome IS NULL AND coalesce(q.generation, 0) > 0 AND (
                    EXISTS (SELECT FROM step_results o
                            WHERE o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
                              AND o.generation < q.generation)
                    OR EXISTS (SELECT FROM step_failures o
                               WHERE o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
                                 AND o.generation < q.generation AND o.dead)
-               ) IS TRUE AS recomputation,
+               ) AS recomputation,
                CASE WHEN r.outcome IS NOT NULL THEN r.outcome WHEN f.dead THEN 'dead' ELSE 'pending' END AS state,
                r.recipe, coalesce(f.failures, 0) AS failures, CASE WHEN r.outcome IS NULL THEN f.retry_at END AS retry_at,
                CASE WHEN r.outcome IS NULL THEN f.error_code ELSE r.error_code END AS error_code,
                CASE WHEN r.outcome IS NULL THEN f.error_message ELSE r.error_message END AS error_message,
                r.finished_at, r.run_id, r.event_id AS result_id, coalesce(f.event_id, q.event_id) AS own_cause_id
         FROM (
-            SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, u.event_id AS correlation_id, g.step, g.after,
-                   u.removed_at IS NULL AND (g.kind IS NULL OR g.kind = u.kind) IS TRUE AS applies
+            SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, u.event_id AS correlation_id, g.step, g.after
             FROM unnest(touched) t (item_id)
             CROSS JOIN LATERAL current_upload(t.item_id) u
-            CROSS JOIN step_graph() g
+            JOIN step_graph() g ON g.kind IS NULL OR g.kind = u.kind
+            WHERE u.removed_at IS NULL
         ) c
         LEFT JOIN LATERAL (
-            SELECT * FROM requested_generations o WHERE c.applies AND o.item_id = c.item_id AND o.step = c.step LIMIT 1
+            SELECT * FROM requested_generations o WHERE o.item_id = c.item_id AND o.step = c.step LIMIT 1
         ) q ON true
         LEFT JOIN LATERAL (
             SELECT * FROM step_results o
-            WHERE c.applies AND o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
+            WHERE o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
               AND o.generation = coalesce(q.generation, 0) LIMIT 1
         ) r ON true
         LEFT JOIN LATERAL (
             SELECT * FROM step_failures o
-            WHERE c.applies AND o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
+            WHERE o.item_id = c.item_id AND o.version_id = c.version_id AND o.step = c.step
               AND o.generation = coalesce(q.generation, 0) LIMIT 1
         ) f ON true
     ), judged AS (
-        SELECT *, coalesce(own_cause_id, (jsonb_object_agg(step, result_id) OVER (PARTITION BY item_id)
-                                          ->> after[cardinality(after)])::uuid, correlation_id) AS cause_id,
-               applies AND after <@ coalesce(
-                   array_agg(step) FILTER (WHERE applies AND state = 'done') OVER (PARTITION BY item_id), '{}') AS due
-        FROM standing
+        SELECT *, after <@ coalesce(array_agg(step) FILTER (WHERE state = 'done') OVER item, '{}') AS due,
+               coalesce(own_cause_id,
+                        (array_agg(result_id) OVER item)[array_position(array_agg(step) OVER item, after[cardinality(after)])],
+                        correlation_id) AS cause_id
+        FROM standing WINDOW item AS (PARTITION BY item_id)
     ), gone AS (
-        DELETE FROM steps s USING judged j
-        WHERE s.item_id = ANY (touched) AND s.item_id = j.item_id AND s.step = j.step AND NOT j.due
+        DELETE FROM steps s
+        WHERE s.item_id = ANY (touched)
+          AND NOT EXISTS (SELECT FROM judged j WHERE j.item_id = s.item_id AND j.step = s.step AND j.due)
     )
     INSERT INTO steps AS s (item_id, step, version_id, user_id, hour, position, generation, recomputation, state, recipe,
                             failures, retry_at, error_code, error_message, finished_at, run_id, correlation_id, cause_id)
