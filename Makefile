@@ -3,9 +3,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := build/bench-venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test bench lint format lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -17,6 +18,9 @@ demo: setup ## start everything, process real photographs, leave the UI open unt
 
 test: lint ## every check and every test
 	$(BIN)/pytest
+
+bench: setup $(PEERS)/.installed ## measure what is claimed about speed; ONLY=name[,name] measures less: docs/benchmarks.md
+	$(BIN)/python -m benchmarks $(ONLY)
 
 lint: setup ## style and types
 	$(BIN)/ruff check .
@@ -30,6 +34,9 @@ format: setup ## put the code into the style that lint checks
 lock: setup ## write requirements.txt anew from requirements.in; UPGRADE=1 takes the newest versions
 	$(BIN)/uv pip compile requirements.in --output-file requirements.txt --universal --python-version 3.11 \
 		--generate-hashes --no-strip-extras --no-emit-index-url --no-header --quiet \
+		$(if $(filter 1 yes true,$(UPGRADE)),--upgrade)
+	$(BIN)/uv pip compile benchmarks/requirements.in --output-file benchmarks/requirements.txt --universal \
+		--python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-header --quiet \
 		$(if $(filter 1 yes true,$(UPGRADE)),--upgrade)
 
 clean: ## stop the stack, then remove its data and the virtual environment
@@ -55,4 +62,11 @@ $(INSTALLED): requirements.txt pyproject.toml setup.py $(BIN)/python
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What the benchmarks compare with, apart from what the project needs.
+$(PEERS)/.installed: benchmarks/requirements.txt $(INSTALLED)
+	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python --require-hashes -r benchmarks/requirements.txt \
+		|| $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r benchmarks/requirements.txt
 	@touch $@

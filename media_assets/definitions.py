@@ -13,6 +13,7 @@ from media_assets.defs.checks.uploads import bucket_and_log_agree, replay_equals
 from media_assets.defs.jobs import image_pipeline
 from media_assets.defs.resource import MediaResource
 from media_assets.defs.schedules import checks_job, daily_checks, reconcile_uploads, reconcile_uploads_job
+from media_assets.defs.sensors.erasure_sweeps import erasure_sweep_sensor
 from media_assets.defs.sensors.pending_work import pending_work_sensor
 from media_assets.defs.sensors.s3_upload import s3_upload_sensor
 
@@ -28,7 +29,7 @@ defs = Definitions(
         *progress_checks,
     ],
     jobs=[image_pipeline, reconcile_uploads_job, checks_job],
-    sensors=[s3_upload_sensor, pending_work_sensor],
+    sensors=[s3_upload_sensor, pending_work_sensor, erasure_sweep_sensor],
     schedules=[reconcile_uploads, daily_checks],
     resources={"media": MediaResource()},
     # A process per step costs seconds each; a run is a thin conductor. `dagster asset materialize` uses this one too.

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ModelProvider = Literal["local", "openai"]
+Dollars = Annotated[Decimal, Field(ge=0)]
+UserId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 T = TypeVar("T")
 _PROJECT = Path(__file__).resolve().parents[1]
 _SECRET = {"openai_api_key", "database", "owner_database", "relay_database", "eraser_database"}
@@ -27,6 +30,27 @@ class SettingMissingError(RuntimeError):
     def __init__(self, variable: str) -> None:
         super().__init__(f'{variable} is not set. One-machine stack: media-assets up; eval "$(media-assets env)"')
         self.variable = variable
+
+
+class ModelPrice(BaseModel):
+    """Dollars per million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Dollars
+    output: Dollars = Decimal(0)
+
+
+_OPENAI_PRICES = {
+    "gpt-4.1": ModelPrice(input=Decimal("2"), output=Decimal("8")),
+    "gpt-4.1-mini": ModelPrice(input=Decimal("0.40"), output=Decimal("1.60")),
+    "gpt-4.1-nano": ModelPrice(input=Decimal("0.10"), output=Decimal("0.40")),
+    "gpt-4o": ModelPrice(input=Decimal("2.50"), output=Decimal("10")),
+    "gpt-4o-mini": ModelPrice(input=Decimal("0.15"), output=Decimal("0.60")),
+    "text-embedding-3-small": ModelPrice(input=Decimal("0.02")),
+    "text-embedding-3-large": ModelPrice(input=Decimal("0.13")),
+}
+"""OpenAI's list prices of 2025."""
 
 
 class Settings(BaseSettings):
@@ -67,6 +91,22 @@ class Settings(BaseSettings):
     max_pixels: int = Field(default=100_000_000, gt=0)
     """Width times height, as stored; larger pictures are refused before they are decoded."""
 
+    # What work costs: list prices of us-east-1 and of OpenAI, 2025. Whatever is recorded is recorded at these.
+    lambda_gb_second_dollars: Dollars = Decimal("0.0000166667")
+    """x86, first tier; a GB is 1,024 MB."""
+    lambda_request_dollars: Dollars = Decimal("0.0000002")
+    fargate_vcpu_hour_dollars: Dollars = Decimal("0.04048")
+    """Linux on x86, on demand."""
+    fargate_gb_hour_dollars: Dollars = Decimal("0.004445")
+    model_prices: dict[str, ModelPrice] = Field(default={}, validate_default=True)
+    """By name, in JSON: `{"some-model": {"input": 0.4, "output": 1.6}}`. They add to, or replace, the ones known here."""
+
+    # What may be spent in a day (UTC) on steps that call models.
+    daily_budget_dollars: Dollars | None = None
+    """Of each user; unset: as much as it takes."""
+    user_daily_budgets_dollars: dict[UserId, Dollars | None] = {}
+    """Of single users, in JSON: `{"ada": 2.5, "grace": null}`; null: as much as it takes."""
+
     # How results look. Part of the steps' recipes: a change makes existing results stale.
     thumbnail_sizes_px: tuple[int, ...] = (256, 800, 1600)
     """Long sides, ascending; in the environment a JSON list."""
@@ -104,6 +144,12 @@ class Settings(BaseSettings):
     """Items of a batch that calls a paid model, whose answers take seconds each."""
     model_timeout_seconds: float = Field(default=300, gt=0)
     """One attempt of a model call."""
+    analyze_max_tokens_in: int = Field(default=32_000, gt=0)
+    """The most that a hosted model makes of the prompt (constant) and a picture of `analyze_input_px`: what an analysis
+    reserves of a budget. No request can bound it; of OpenAI's models gpt-4o-mini makes the most of a picture, 25,501."""
+    analyze_max_answer_tokens: int = Field(default=8192, gt=0)
+    """Where a hosted model's answer is cut off, and so invalid. An analysis takes some hundred tokens; models that reason
+    first count that too."""
     invoke_timeout_seconds: float = Field(default=910, gt=900)
     """How long dispatch waits for a function's answer; above Lambda's longest run, 900 s."""
     max_attempts: int = Field(default=5, gt=0)
@@ -111,6 +157,8 @@ class Settings(BaseSettings):
     retry_base_seconds: float = Field(default=10, gt=0)
     """Wait after the first failure, doubled after each further one; breakers use the same."""
     retry_max_seconds: float = Field(default=120, gt=0)
+    relay_poll_seconds: float = Field(default=1, gt=0)
+    """How often the relay looks for new events when it has published all; its first wait in an outage is as long."""
     contact_sheet_base_url: str | None = None
     """Where browsers reach the bucket's objects, for pictures on materializations; unset: none are made. Whoever reads
     Dagster's history sees them. The one-machine stack sets it."""
@@ -161,6 +209,16 @@ class Settings(BaseSettings):
     def cloudformation_stack_name(self) -> str:
         return f"media-assets-{self.stage}"
 
+    def daily_budget_micro_dollars(self, user_id: str) -> int | None:
+        """What a user may spend in a day (UTC) on steps that call models; None: as much as it takes."""
+        dollars = self.user_daily_budgets_dollars.get(user_id, self.daily_budget_dollars)
+        return None if dollars is None else int(dollars * 1_000_000)
+
+    @property
+    def has_budgets(self) -> bool:
+        """Whether there may be a user with one."""
+        return any(each is not None for each in (self.daily_budget_dollars, *self.user_daily_budgets_dollars.values()))
+
     def function_name(self, step: str) -> str:
         """The Lambda function of a step."""
         return f"media-assets-{self.stage}-{step}"
@@ -188,12 +246,32 @@ class Settings(BaseSettings):
             raise ValueError(f"{value.isoformat()} is not a full hour in UTC; write it like 2026-01-01T00:00Z")
         return value.astimezone(UTC)
 
+    @field_validator("model_prices")
+    @classmethod
+    def _added_to_the_known(cls, value: dict[str, ModelPrice]) -> dict[str, ModelPrice]:
+        return _OPENAI_PRICES | value
+
     @field_validator("thumbnail_sizes_px")
     @classmethod
     def _ascending(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not value or value[0] < 1 or list(value) != sorted(set(value)):
             raise ValueError(f"{list(value)} must be distinct positive numbers of pixels, ascending")
         return value
+
+    @model_validator(mode="after")
+    def _hosted_models_have_prices(self) -> Settings:
+        """What is paid must be known before it is spent: costs and budgets would be wrong without a word."""
+        unknown = {
+            model: {"input": 0.4, "output": 1.6}
+            for model in (self.analyze_model, self.embed_model)
+            if self.model_provider == "openai" and not model.startswith("local/") and model not in self.model_prices
+        }
+        if unknown:
+            raise ValueError(
+                f"what {' and '.join(unknown)} costs is not known; say it in dollars per million tokens, 0 if it costs"
+                f" none, like MEDIA_MODEL_PRICES='{json.dumps(unknown)}'"
+            )
+        return self
 
 
 @lru_cache(maxsize=1)

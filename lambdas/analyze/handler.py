@@ -25,6 +25,7 @@ class _Parameters(BaseModel):
     base_url: str | None = None
     input_px: int
     """Which of the thumbnails is looked at: the size of its long side."""
+    max_answer_tokens: int = Field(default=8192, ge=1)
 
 
 class _Input(BaseModel):
@@ -87,6 +88,7 @@ def process(item: BatchItem, context: StepContext) -> StepResult:
             facts.height,
             model=parameters.model,
             base_url=parameters.base_url,
+            max_answer_tokens=parameters.max_answer_tokens,
             remaining_milliseconds=context.remaining_milliseconds,
         )
         return StepResult(result(analysis), tokens_in=answer.tokens_in, tokens_out=answer.tokens_out)

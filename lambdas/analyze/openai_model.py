@@ -13,9 +13,6 @@ from lambdas.analyze.prompt import InvalidAnswer, answer_schema, messages, read_
 from lambdas.analyze.schema import Analysis
 from lambdas.runtime.model_endpoint import Answer, ask
 
-MAX_ANSWER_TOKENS = 8192
-"""An analysis takes some hundred tokens; models that reason first count that too."""
-
 
 def analyze_image(
     image: Image.Image,
@@ -24,9 +21,12 @@ def analyze_image(
     *,
     model: str,
     base_url: str | None,
+    max_answer_tokens: int,
     remaining_milliseconds: Callable[[], int],
 ) -> tuple[Analysis, Answer]:
     """What `model` says about the upright `image`, boxes in pixels of the original; and its answer, for the tokens.
+
+    An answer, with what a model reasons before it, is cut off after `max_answer_tokens`.
 
     Raises StepError: MODEL_REFUSED, MODEL_ANSWER_INVALID, and what `ask` raises.
     """
@@ -37,7 +37,7 @@ def analyze_image(
             "type": "json_schema",
             "json_schema": {"name": "analysis", "strict": True, "schema": answer_schema()},
         },
-        "max_completion_tokens": MAX_ANSWER_TOKENS,
+        "max_completion_tokens": max_answer_tokens,
     }
     answer = ask("/chat/completions", request, base_url=base_url, remaining_milliseconds=remaining_milliseconds)
     try:

@@ -89,6 +89,10 @@ class BatchItem(_Frozen):
     """Where this result's objects go: `derived/<item_id>/<step>/<recipe>/<version>/<generation>/`."""
     input: dict[str, Any] = {}
     """Facts from earlier steps that this one reads, e.g. the analysis text for `embed`."""
+    correlation_id: str | None = None
+    """Id of the event of the upload that this work is for; None for work that no upload began."""
+    causation_id: str | None = None
+    """Id of the event that made this work due."""
 
 
 class StepRequest(_Frozen):
@@ -146,6 +150,8 @@ class ItemOutcome(_Frozen):
     result: dict[str, Any] | None = None
     error: ItemError | None = None
     metrics: Metrics = Metrics()
+    correlation_id: str | None = None
+    """The item's own, from the request."""
 
     @model_validator(mode="after")
     def _either_result_or_error(self) -> ItemOutcome:
@@ -163,7 +169,9 @@ class Manifest(_Frozen):
     attempt_id: str
     step: str
     recipe: str
-    memory_mb: int
+    memory_mb: int = Field(ge=0)
+    billed_milliseconds: int = Field(ge=0)
+    """How long the whole invocation took. Its items' own milliseconds divide what that costs among them."""
     outcomes: tuple[ItemOutcome, ...]
 
 

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -59,6 +60,7 @@ def lambda_handler(step: str, process: Process) -> Handler:
         os.nice(int(niceness))
 
     def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+        started = time.monotonic()
         request = _parse(event, step)
         with pipes_session(event) as session:
             outcomes = _process_all(request, process, session, context)
@@ -68,6 +70,7 @@ def lambda_handler(step: str, process: Process) -> Handler:
             step=step,
             recipe=request.recipe,
             memory_mb=int(context.memory_limit_in_mb),
+            billed_milliseconds=ceil((time.monotonic() - started) * 1000),
             outcomes=outcomes,
         )
         return {"manifest": manifest.model_dump(mode="json"), "messages": session.messages}
@@ -133,13 +136,17 @@ def _process_one(item: BatchItem, process: Process, context: StepContext) -> Ite
         tokens_out=done.tokens_out,
     )
     if isinstance(done, StepError):
-        return ItemOutcome(item_id=item.item_id, error=_item_error(done), metrics=metrics)
-    return ItemOutcome(item_id=item.item_id, outputs=done.outputs, result=done.result, metrics=metrics)
+        return _outcome(item, error=_item_error(done), metrics=metrics)
+    return _outcome(item, outputs=done.outputs, result=done.result, metrics=metrics)
 
 
 def _not_started(item: BatchItem) -> ItemOutcome:
     error = StepError(ErrorCode.NOT_STARTED, "the invocation's time ran out before this file's turn")
-    return ItemOutcome(item_id=item.item_id, error=_item_error(error))
+    return _outcome(item, error=_item_error(error))
+
+
+def _outcome(item: BatchItem, **told: Any) -> ItemOutcome:
+    return ItemOutcome(item_id=item.item_id, correlation_id=item.correlation_id, **told)
 
 
 def _item_error(error: StepError) -> ItemError:
@@ -153,7 +160,10 @@ def _print_origin(item: BatchItem, error: Exception) -> None:
 
 
 def _report(request: StepRequest, outcomes: list[ItemOutcome], session: PipesSession) -> None:
-    """Ids, codes, counts and milliseconds: once to Dagster, once to the function's own log."""
+    """Ids, codes, counts and milliseconds: once to Dagster, once to the function's own log.
+
+    The latter names the uploads too, by their correlation ids: a search for one finds every invocation that it was in.
+    """
     codes = Counter(outcome.error.code.value for outcome in outcomes if outcome.error is not None)
     figures = {
         "step": request.step,
@@ -166,4 +176,9 @@ def _report(request: StepRequest, outcomes: list[ItemOutcome], session: PipesSes
         "bytes_in": sum(outcome.metrics.bytes_in for outcome in outcomes),
     }
     session.log.info(json.dumps(figures))
-    print(json.dumps(figures | {"run_id": session.run_id, "partition_key": session.partition_key}), file=sys.stderr)
+    whose = {
+        "run_id": session.run_id,
+        "partition_key": session.partition_key,
+        "correlation_ids": [item.correlation_id for item in request.items if item.correlation_id],
+    }
+    print(json.dumps(figures | whose), file=sys.stderr)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.text import Text
 from sqlalchemy.exc import OperationalError
 
-from media_assets.cli import demo, items, stack, work
+from media_assets.cli import demo, erase, items, relay, stack, work
 from media_assets.cli.output import CommandError, err, plain
 from media_assets.dispatch.errors import TargetUnavailableError
 from media_assets.eventlog.items import ItemNotFoundError
@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 for command in (
     stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, work.replay,
-    work.reprocess, stack.env, demo.demo,
+    work.reprocess, erase.erase, relay.relay, stack.env, demo.demo,
 ):  # fmt: skip
     app.command()(command)
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from media_assets.cli import connection
 from media_assets.cli.output import CommandError, err, plain, print_line, print_table
 from media_assets.cli.stack import print_addresses
-from media_assets.cli.uploading import Upload, find_files, follow, put
+from media_assets.cli.uploading import Upload, find_files, follow, identify, put
 from media_assets.dispatch.query_vector import embed_query
 from media_assets.eventlog.items import describe
 from media_assets.eventlog.search import nearest
@@ -76,6 +76,7 @@ def _run(files: list[Path], began: float) -> bool:
     store = connection.store()
     uploaded = time.monotonic()
     uploads = [put(connection.s3(), settings.bucket, path, f"uploads/demo/{path.name}") for path in files]
+    identify(store.engine, settings.bucket, uploads)
     print_line(f"{len(uploads)} photographs are in s3://{settings.bucket}/uploads/demo/; the sensors do the rest")
     with Live(console=err, refresh_per_second=4, transient=True) as live:
 

@@ -10,11 +10,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from media_assets.cli import connection
 from media_assets.cli.output import Json, bytes_text, err, print_json, print_line, print_table
-from media_assets.cli.uploading import Upload, check_user, find_files, follow, put
+from media_assets.cli.story import event_json, print_events, print_story, told_json
+from media_assets.cli.uploading import Upload, check_user, find_files, follow, identify, put
 from media_assets.dispatch.query_vector import embed_query
 from media_assets.eventlog.events import item_stream
-from media_assets.eventlog.items import describe, resolve
+from media_assets.eventlog.items import describe, resolve, resolve_told
 from media_assets.eventlog.search import nearest
+from media_assets.eventlog.story import tell
 
 Item = Annotated[str, typer.Argument(help="Item id, or S3 key such as uploads/me/photo.jpg.")]
 
@@ -44,6 +46,7 @@ def upload(
         for path, name in files:
             uploads.append(put(connection.s3(), settings.bucket, path, f"uploads/{user}/{name}"))
             progress.advance(task)
+        identify(connection.store().engine, settings.bucket, uploads)
         if wait:
             on_their_way = [each for each in uploads if each.state == "uploaded"]
             task = progress.add_task("processing", total=len(on_their_way))
@@ -106,40 +109,30 @@ def show(item: Item, as_json: Json = False) -> None:
     print_table(found["key"], ("", ""), [row for row in rows if row[1]])
 
 
-def events(item: Item, as_json: Json = False) -> None:
+def events(
+    item: Annotated[str, typer.Argument(help="Item id, S3 key, or the id of any event of the item's, a correlation id too.")],
+    tree: Annotated[bool, typer.Option("--tree", help="Each event under the one that led to it.")] = False,
+    as_json: Json = False,
+) -> None:
     """Show what happened to an item, straight from the event log.
 
-    Example: media-assets events uploads/me/chelsea.png
+    Examples: media-assets events uploads/me/chelsea.png
+
+              media-assets events uploads/me/chelsea.png --tree
     """
     store = connection.store()
+    dagster_url = connection.settings().dagster_url
     with store.engine.connect() as db:
-        item_id = resolve(db, item)
+        item_id = resolve_told(db, item)
     history = store.stream(item_stream(item_id))
-    if as_json:
-        print_json(
-            [
-                {**event.model_dump(mode="json", exclude={"payload", "expected_version"}),
-                 "payload": event.payload.model_dump(mode="json")}
-                for event in history
-            ]
-        )  # fmt: skip
-        return
-    print_table(
-        str(item_id),
-        ("#", "when (UTC)", "event", "step", "recipe", "ms", "Dagster run"),
-        [
-            (
-                event.version,
-                f"{event.occurred_at:%Y-%m-%d %H:%M:%S}",
-                event.type,
-                event.step,
-                event.recipe,
-                event.milliseconds or "",
-                (event.run_id or "")[:8],
-            )
-            for event in history
-        ],
-    )
+    if as_json and tree:
+        print_json([told_json(told, dagster_url) for told in tell(history)])
+    elif as_json:
+        print_json([event_json(event, dagster_url) for event in history])
+    elif tree:
+        print_story(tell(history), dagster_url)
+    else:
+        print_events(str(item_id), history, dagster_url)
 
 
 def search(

@@ -36,7 +36,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table for people; columns without a name get no header line."""
+    """A table for people; columns without a name get no header line. A cell that is a Text keeps its style."""
     named = any(columns)
     table = Table(
         title=plain(title[:_MOST_OF_A_TITLE]),
@@ -49,7 +49,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(plain("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else plain("" if cell is None else str(cell)) for cell in row))
     out.print(table)
 
 

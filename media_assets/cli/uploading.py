@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from media_assets.cli.output import CommandError
 from media_assets.eventlog.events import item_id_of
+from media_assets.eventlog.incarnations import living_items
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,7 +26,10 @@ _FINISHED = {"done", "rejected", "failed"}
 
 @dataclass
 class Upload:
-    """A file on its way. `state`: uploaded, then done, rejected or failed; `seconds` since its PUT."""
+    """A file on its way. `state`: uploaded, then done, rejected or failed; `seconds` since its PUT.
+
+    `item_id` is the first item of the key, unless `identify` finds that it was erased.
+    """
 
     path: Path
     key: str
@@ -42,10 +46,15 @@ class Upload:
         """The path with whatever isn't UTF-8 in it replaced."""
         return os.fsencode(self.path).decode("utf-8", "replace")
 
+    @property
+    def shown_key(self) -> str:
+        """The key likewise."""
+        return self.key.encode("utf-8", "replace").decode()
+
     def as_json(self) -> dict[str, Any]:
         return {
             "path": self.shown_path,
-            "key": self.key.encode("utf-8", "replace").decode(),
+            "key": self.shown_key,
             "item_id": str(self.item_id),
             "state": self.state,
             "code": self.code,
@@ -103,10 +112,18 @@ def put(s3: S3Client, bucket: str, path: Path, key: str) -> Upload:
     return upload
 
 
+def identify(engine: Engine, bucket: str, uploads: Sequence[Upload]) -> None:
+    """Find out which items the uploads become; the log needn't have heard of them yet."""
+    with engine.connect() as connection:
+        items = living_items(connection, [(bucket, upload.shown_key) for upload in uploads])
+    for upload in uploads:
+        upload.item_id = items[bucket, upload.shown_key]
+
+
 def follow(
     engine: Engine, uploads: Sequence[Upload], *, timeout_seconds: float, on_progress: Callable[[int], None] = lambda n: None
 ) -> None:
-    """Wait until every upload is done, rejected or failed, and note how each ended.
+    """Wait until every upload, identified before, is done, rejected or failed, and note how each ended.
 
     One that was replaced by a newer upload of its key ends as failed with code `superseded`; those still unfinished
     after `timeout_seconds` without any progress as failed with code `timeout`, though the system goes on with them.
@@ -133,11 +150,12 @@ def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]
     with engine.connect() as connection:
         rows = connection.execute(
             text("""
-                SELECT i.item_id, i.version_id, i.state, i.rejection_code, i.rejection_message,
+                SELECT w.item_id, i.version_id, i.state, i.rejection_code, i.rejection_message,
                        s.step, s.error_code, s.error_message,
-                       EXISTS (SELECT FROM uploads u WHERE u.item_id = i.item_id AND u.version_id = w.version_id) AS known
+                       EXISTS (SELECT FROM uploads u WHERE u.item_id = i.item_id AND u.version_id = w.version_id) AS known,
+                       EXISTS (SELECT FROM events e WHERE e.item_id = w.item_id AND e.type = 'ItemErased') AS erased
                 FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS text[])) AS w (item_id, version_id)
-                JOIN items i USING (item_id)
+                LEFT JOIN items i USING (item_id)
                 LEFT JOIN steps s ON s.item_id = i.item_id AND s.state = 'dead'
             """),
             {"ids": list(waiting), "versions": [upload.version_id for upload in waiting.values()]},
@@ -145,7 +163,9 @@ def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]
     finished = []
     for row in rows:
         upload = waiting[row.item_id]
-        if row.version_id != upload.version_id:
+        if row.erased:
+            upload.finish("failed", "erased", "the item was erased")
+        elif row.version_id != upload.version_id:
             if not row.known:
                 continue
             upload.finish("failed", "superseded", "a newer upload of the key, or its removal, took its place")

@@ -6,8 +6,11 @@ from dagster import AssetSelection, define_asset_job
 
 from media_assets.steps.catalogue import IMAGE_PIPELINE
 
-PIPELINE_TAG = "media/pipeline"
-HOUR_TAG = "media/hour"
+TAGS = "media-assets/"
+"""Prefix of our tags on runs. Their values are ids and counts, never keys."""
+PIPELINE_TAG = f"{TAGS}pipeline"
+HOUR_TAG = f"{TAGS}hour"
+"""dagster.yaml limits runs by it."""
 
 image_pipeline = define_asset_job(
     "image_pipeline",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,15 +13,19 @@ from datetime import UTC, datetime
 
 from sqlalchemy.exc import OperationalError
 
-from lambdas.runtime.contract import ItemError, ItemOutcome, Manifest, StepRequest
+from lambdas.runtime.contract import Manifest, StepRequest
 from media_assets.dispatch import breakers
 from media_assets.dispatch.batching import halves, limits_for, make_batches
+from media_assets.dispatch.billing import charges, unanswered
 from media_assets.dispatch.errors import BatchDiedError, ManifestError, TargetUnavailableError
+from media_assets.dispatch.invocation import Invocation
 from media_assets.dispatch.outcomes import Recorded, RetryPolicy, record
 from media_assets.eventlog.catalogue import StepFailed, UploadRejected
+from media_assets.eventlog.errors import StreamClosedError
 from media_assets.eventlog.events import item_stream
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
+from media_assets.steps.budgets import resume_spending
 from media_assets.steps.claims import Claims
 from media_assets.steps.step import Step, Work
 
@@ -33,14 +37,16 @@ _SAMPLE = 24
 
 @dataclass
 class Tally:
-    """What a drain did to one hour's items. `sample` holds the ids of some that were processed, `reasons` counts
-    the codes of what was rejected or failed."""
+    """What a drain did to one hour's items. `erased` ones were erased while they were computed. `sample` holds the ids of
+    some that were processed, `reasons` counts the codes of what was rejected or failed."""
 
     processed: int = 0
     failed: int = 0
     rejected: int = 0
+    erased: int = 0
     bytes_read: int = 0
     milliseconds: int = 0
+    micro_dollars: int = 0
     sample: list[uuid.UUID] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -79,7 +85,7 @@ class _Drain:
         self._recipe = self.step.recipe(settings)
         self._parameters = {**self._recipe.parameters, **self.step.limits(settings)}
         self._policy = RetryPolicy(settings.max_attempts, settings.retry_base_seconds, settings.retry_max_seconds)
-        self._claims = Claims(self.store.engine, run_id=self.run_id, lease_seconds=settings.lease_seconds)
+        self._claims = Claims(self.store.engine, run_id=self.run_id, lease_seconds=settings.lease_seconds, settings=settings)
         self._tallies: dict[datetime, Tally] = defaultdict(Tally)
         self._broken: Exception | None = None
 
@@ -87,6 +93,8 @@ class _Drain:
         threads = self.settings.dispatch_threads
         limits = limits_for(self.step, self.settings)
         window = 2 * threads * limits.items
+        if self.step.calls_model:
+            resume_spending(self.store, self.settings)
         pool = ThreadPoolExecutor(threads, thread_name_prefix=f"dispatch-{self.step.name}")
         try:
             with self._renewing():
@@ -116,48 +124,55 @@ class _Drain:
     def _collect(self, pool: ThreadPoolExecutor, batches: Sequence[list[Work]]) -> None:
         """Dispatch batches side by side and commit each outcome; stop sending once the target is found broken."""
         queue = list(reversed(batches))
-        running: dict[Future[Manifest], tuple[list[Work], StepRequest]] = {}
-        while running or (queue and self._broken is None):
-            while queue and self._broken is None and len(running) < self.settings.dispatch_threads:
-                works = queue.pop()
-                request = self._request(works)
-                running[pool.submit(self.invoke, request)] = (works, request)
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                works, request = running.pop(future)
-                queue.extend(reversed(self._settle(works, request, future)))
+        running: dict[Future[Manifest], Invocation] = {}
+        try:
+            while running or (queue and self._broken is None):
+                while queue and self._broken is None and len(running) < self.settings.dispatch_threads:
+                    works = queue.pop()
+                    invocation = Invocation(self.step, works, self._request(works))
+                    running[pool.submit(invocation.send, self.invoke)] = invocation
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    queue.extend(reversed(self._settle(running.pop(future), future)))
+        except BaseException:
+            # Interrupted: nobody hears what comes of these, but they have cost something.
+            for invocation in running.values():
+                self._owe(invocation)
+            raise
 
-    def _settle(self, works: list[Work], request: StepRequest, future: Future[Manifest]) -> list[list[Work]]:
+    def _settle(self, sent: Invocation, future: Future[Manifest]) -> list[list[Work]]:
         """Commit what a batch came to. Returns the batches to send instead if it died."""
         try:
-            self._commit(works, future.result())
+            self._commit(sent.works, future.result())
         except BatchDiedError as died:
-            if len(works) > 1:
-                return [[replace(work, attempt=work.attempt + 1) for work in half] for half in halves(works)]
-            self._commit(works, _alone(request, died))
+            if len(sent.works) > 1:
+                return [[replace(work, attempt=work.attempt + 1) for work in half] for half in halves(self._owe(sent))]
+            self._commit(sent.works, sent.died_alone(died))
         except (TargetUnavailableError, ManifestError) as broken:
+            if isinstance(broken, ManifestError) or broken.ran:
+                self._owe(sent)
             self._trip(broken)
         return []
 
+    def _owe(self, sent: Invocation) -> list[Work]:
+        """Put down the bill of a batch that nothing came of. Returns the items that may be sent again."""
+        costs = unanswered(sent.works, self.step, self.settings, sent.milliseconds)
+        return self._claims.owe_and_go_on(self.step, sent.works, costs)
+
     def _commit(self, works: list[Work], manifest: Manifest) -> None:
-        recorded = record(
-            works,
-            manifest,
-            step=self.step,
-            recipe=self._recipe,
-            policy=self._policy,
-            run_id=self.run_id,
-            now=datetime.now(UTC),
-        )
-        if len(recorded.postponed) == len(works) and not recorded.outages and works[0].attempt > self._policy.max_attempts:
-            raise ManifestError(f"{self.step.name} started none of {len(works)} items, {works[0].attempt} times in a row")
-        with self.store.engine.begin() as connection:
-            self.store.append(recorded.events, connection)
-            self._claims.settle(connection, [*recorded.processed, *recorded.rejected, *recorded.failed])
-            self._claims.release(connection, recorded.postponed)
-            if not recorded.outages:
-                breakers.reset(connection, self.step.name)
-        self._count(recorded)
+        """Append what a batch came to, without the items that were erased while it was under way."""
+        costs = charges(manifest, self.step, self.settings)
+        erased: list[Work] = []
+        while True:
+            try:
+                recorded = self._append(works, manifest, costs, erased)
+                break
+            except StreamClosedError as closed:
+                erased += [work for work in works if item_stream(work.item_id) in closed.stream_ids]
+                works = [work for work in works if work not in erased]
+        self._count(recorded, erased)
+        for work in erased:
+            self.on_batch(f"{self.step.name}: item {work.item_id} was erased while it was computed")
         if recorded.outages:
             self._trip(TargetUnavailableError(recorded.outages[0]))
         self.on_batch(
@@ -165,7 +180,36 @@ class _Drain:
             f" {len(recorded.failed)} failed, {len(recorded.postponed)} postponed"
         )
 
-    def _count(self, recorded: Recorded) -> None:
+    def _append(
+        self, works: Sequence[Work], manifest: Manifest, costs: Mapping[uuid.UUID, int], erased: Sequence[Work]
+    ) -> Recorded:
+        with self.store.engine.begin() as connection:
+            owed = self._claims.collect(connection, works)
+            recorded = record(
+                works,
+                manifest,
+                step=self.step,
+                recipe=self._recipe,
+                policy=self._policy,
+                run_id=self.run_id,
+                now=datetime.now(UTC),
+                charges={work.item_id: costs[work.item_id] + owed.get(work.item_id, 0) for work in works},
+            )
+            if works and len(recorded.postponed) == len(works) and not recorded.outages:
+                attempt = works[0].attempt
+                if attempt > self._policy.max_attempts:
+                    raise ManifestError(f"{self.step.name} started none of {len(works)} items, {attempt} times in a row")
+            self.store.append(recorded.events, connection)
+            self._claims.settle(connection, [*recorded.processed, *recorded.rejected, *recorded.failed, *erased])
+            self._claims.owe(connection, recorded.postponed, recorded.owed)
+            self._claims.release(connection, recorded.postponed)
+            if not recorded.outages:
+                breakers.reset(connection, self.step.name)
+        return recorded
+
+    def _count(self, recorded: Recorded, erased: Sequence[Work]) -> None:
+        for work in erased:
+            self._tallies[work.hour].erased += 1
         for name in ("processed", "rejected", "failed"):
             for work in getattr(recorded, name):
                 tally = self._tallies[work.hour]
@@ -177,6 +221,7 @@ class _Drain:
         for event in recorded.events:
             tally = self._tallies[hours[event.stream_id]]
             tally.milliseconds += event.milliseconds
+            tally.micro_dollars += event.micro_dollars
             if isinstance(event.payload, UploadRejected | StepFailed):
                 tally.reasons[event.payload.code] += 1
 
@@ -220,17 +265,3 @@ class _Drain:
         finally:
             stop.set()
             thread.join()
-
-
-def _alone(request: StepRequest, died: BatchDiedError) -> Manifest:
-    """The manifest that a function killed by its only file couldn't write."""
-    error = ItemError(code=died.code, message=str(died), retryable=True)
-    outcome = ItemOutcome(item_id=request.items[0].item_id, error=error)
-    return Manifest(
-        batch_id=request.batch_id,
-        attempt_id=request.attempt_id,
-        step=request.step,
-        recipe=request.recipe,
-        memory_mb=0,
-        outcomes=(outcome,),
-    )

@@ -6,7 +6,14 @@ from lambdas.runtime.contract import ErrorCode
 
 
 class TargetUnavailableError(Exception):
-    """The target, or something it depends on, is down, throttling or not configured: nobody's file is to blame."""
+    """The target, or something it depends on, is down, throttling or not configured: nobody's file is to blame.
+
+    `ran` says that a function may have run all the same, and so is billed.
+    """
+
+    def __init__(self, message: str, *, ran: bool = False) -> None:
+        super().__init__(message)
+        self.ran = ran
 
 
 class ManifestError(Exception):

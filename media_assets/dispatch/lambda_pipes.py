@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from dagster import AssetExecutionContext, PipesMessageReader, open_pipes_session
 from dagster_aws.pipes import PipesLambdaEventContextInjector
 from dagster_pipes import PipesParams
@@ -80,7 +80,12 @@ class LambdaBatchClient:
         ManifestError (the answer doesn't account for the batch).
         """
         reader = PayloadMessageReader()
-        extras = {"batch_id": request.batch_id, "attempt_id": request.attempt_id, "items": len(request.items)}
+        extras = {
+            "batch_id": request.batch_id,
+            "attempt_id": request.attempt_id,
+            "items": len(request.items),
+            "correlation_ids": [item.correlation_id for item in request.items],
+        }
         with open_pipes_session(
             context=context,
             context_injector=PipesLambdaEventContextInjector(),
@@ -100,7 +105,9 @@ class LambdaBatchClient:
         except ClientError as error:
             raise TargetUnavailableError(f"{function_name}: {error.response['Error']['Code']}") from error
         except BotoCoreError as error:
-            raise TargetUnavailableError(f"{function_name}: {type(error).__name__}") from error
+            # A connection that broke, or timed out, after it was made: the request may have arrived.
+            ran = isinstance(error, HTTPClientError)
+            raise TargetUnavailableError(f"{function_name}: {type(error).__name__}", ran=ran) from error
         try:
             answer = json.loads(body, parse_constant=_refuse)
         except ValueError as error:
@@ -128,4 +135,4 @@ def function_error(function_name: str, answer: Mapping[str, Any]) -> Exception:
         text in message for text in ("Runtime exited", "signal: killed", "Worker process died", "Worker returned no response")
     ):
         return BatchDiedError(ErrorCode.CRASHED, f"{function_name} was killed while it ran")
-    return TargetUnavailableError(f"{function_name} failed as a whole: {kind or 'unknown error'}")
+    return TargetUnavailableError(f"{function_name} failed as a whole: {kind or 'unknown error'}", ran=True)

@@ -34,6 +34,12 @@ def read_manifest(request: StepRequest, answer: Any) -> Manifest:
         if ids:
             raise ManifestError(f"{_batch(request)} answered {problem} item {', '.join(sorted(ids)[:3])} ({len(ids)} in all)")
     for outcome in manifest.outcomes:
+        upload = asked[outcome.item_id].correlation_id
+        if outcome.correlation_id != upload:
+            raise ManifestError(
+                f"{_batch(request)} answered for correlation_id {outcome.correlation_id!r} instead of {upload!r}"
+                f" of item {outcome.item_id}"
+            )
         prefix = asked[outcome.item_id].output_prefix
         for output in outcome.outputs:
             if not output.key.startswith(prefix):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -32,13 +33,15 @@ class RetryPolicy:
 
 @dataclass
 class Recorded:
-    """What becomes of a batch. `postponed` items have no outcome: not attempted, or kept from one by `outages`."""
+    """What becomes of a batch. `postponed` items have no outcome: not attempted, or kept from one by `outages`. What that
+    cost they owe, in micro-dollars."""
 
     events: list[NewEvent] = field(default_factory=list)
     processed: list[Work] = field(default_factory=list)
     rejected: list[Work] = field(default_factory=list)
     failed: list[Work] = field(default_factory=list)
     postponed: list[Work] = field(default_factory=list)
+    owed: dict[uuid.UUID, int] = field(default_factory=dict)
     outages: list[str] = field(default_factory=list)
 
 
@@ -51,11 +54,17 @@ def record(
     policy: RetryPolicy,
     run_id: str | None,
     now: datetime,
+    charges: Mapping[uuid.UUID, int],
 ) -> Recorded:
-    """Events for a verified manifest. Raises ManifestError if a result isn't what the step promises."""
+    """Events for what a verified manifest says of `works`; `charges` are what each has to pay for, in micro-dollars.
+
+    Raises ManifestError if a result isn't what the step promises.
+    """
     by_item = {str(work.item_id): work for work in works}
     recorded = Recorded()
     for outcome in manifest.outcomes:
+        if outcome.item_id not in by_item:
+            continue
         work = by_item[outcome.item_id]
         execution = Execution(
             target="lambda",
@@ -65,6 +74,7 @@ def record(
             milliseconds=outcome.metrics.milliseconds,
             tokens_in=outcome.metrics.tokens_in,
             tokens_out=outcome.metrics.tokens_out,
+            micro_dollars=charges[work.item_id],
         )
         if outcome.error is None:
             recorded.events.append(_result(step, recipe, work, outcome, execution, now))
@@ -100,14 +110,23 @@ def _error(
             recorded.events.append(step_succeeded(ref, rejection, execution=execution, occurred_at=now))
             recorded.rejected.append(work)
         case Disposition.GONE:
-            recorded.events.append(
-                upload_removed(work.item_id, work.version_id, user_id=work.user_id, occurred_at=now, trace=work.trace)
+            removal = upload_removed(
+                work.item_id,
+                work.version_id,
+                user_id=work.user_id,
+                occurred_at=now,
+                trace=work.trace,
+                step=work.step,
+                execution=execution,
             )
+            recorded.events.append(removal)
             recorded.rejected.append(work)
         case Disposition.AGAIN:
             recorded.postponed.append(work)
+            recorded.owed[work.item_id] = execution.micro_dollars
         case Disposition.OUTAGE:
             recorded.postponed.append(work)
+            recorded.owed[work.item_id] = execution.micro_dollars
             recorded.outages.append(f"{error.code}: {error.message}")
         case Disposition.FAIL:
             failures = work.failures + 1

@@ -32,9 +32,9 @@ BEGIN
 
     WITH incoming AS MATERIALIZED (
         SELECT n.*, head + row_number() OVER (ORDER BY n.ordinal) AS position,
-               coalesce(newest.version, 0) + (row_number() OVER (PARTITION BY n.stream_id ORDER BY n.ordinal))::integer
-                   AS version,
-               newest.type = 'ItemErased' AS is_closed, known.schema_version AS known_version,
+               coalesce(newest.version, 0) + (row_number() OVER stream)::integer AS version,
+               coalesce(lag(n.type) OVER stream, newest.type) = 'ItemErased' AS is_closed,
+               known.schema_version AS known_version,
                payload_digest(n.body) AS payload_sha256
         FROM (
             SELECT DISTINCT ON (f.event_id) b.ordinal, f.*
@@ -54,6 +54,7 @@ BEGIN
             SELECT e.version, e.type FROM events e WHERE e.stream_id = n.stream_id ORDER BY e.version DESC LIMIT 1
         ) newest ON true
         LEFT JOIN event_types known ON known.type = n.type
+        WINDOW stream AS (PARTITION BY n.stream_id ORDER BY n.ordinal)
     ), payloads AS (
         INSERT INTO event_payloads (event_id, body) SELECT i.event_id, i.body FROM incoming i
     ), log AS (
@@ -71,8 +72,9 @@ BEGIN
         FROM incoming i
     )
     SELECT count(*),
-           min(jsonb_build_object('type', i.type, 'schema_version', i.schema_version, 'known', i.known_version)::text)
-               FILTER (WHERE i.schema_version > i.known_version IS NOT FALSE),
+           (jsonb_agg(jsonb_build_object(
+               'type', i.type, 'schema_version', i.schema_version, 'known', i.known_version) ORDER BY i.position)
+               FILTER (WHERE i.schema_version > i.known_version IS NOT FALSE))->0,
            jsonb_agg(DISTINCT i.stream_id) FILTER (WHERE i.is_closed),
            (jsonb_agg(jsonb_build_object(
                'stream_id', i.stream_id, 'expected', i.expected_version, 'actual', i.version - 1) ORDER BY i.position)

@@ -21,13 +21,17 @@ CHAINED = (
 """The clear columns that an event's hash covers."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_IN_ORDER = sorted(CHAINED, key=lambda name: (len(name), name))
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+"""Canonical for objects in order that hold no more than strings and integers; much quicker than the general way."""
 
 
 def canonical_json(value: Any) -> str:
     """The text that PostgreSQL gives a jsonb value (manual, "JSON Types").
 
     Objects by length, then bytes of their keys; `, ` and `: ` between; strings as UTF-8, escaped only where JSON has to be;
-    numbers in full, without an exponent, with the digits after the point that they were written with.
+    numbers in full, without an exponent, with the digits after the point that they were written with. Raises ValueError
+    for numbers that JSON doesn't have.
     """
     match value:
         case bool() | None:
@@ -37,7 +41,7 @@ def canonical_json(value: Any) -> str:
         case int():
             return str(value)
         case float():
-            number = Decimal(repr(value))
+            number = Decimal(json.dumps(value, allow_nan=False))
             return format(abs(number) if number.is_zero() else number, "f")
         case list() | tuple():
             return f"[{', '.join(map(canonical_json, value))}]"
@@ -54,8 +58,8 @@ def payload_digest(body: Any) -> bytes:
 def event_bytes(columns: Mapping[str, Any]) -> bytes:
     """Canonical JSON of an event's clear columns that aren't None: times as microseconds since 1970 UTC, ids and digests
     in lower-case hex."""
-    values = {name: columns[name] for name in CHAINED if columns.get(name) is not None}
-    return canonical_json({name: _plain(value) for name, value in values.items()}).encode()
+    values = {name: _plain(columns[name]) for name in _IN_ORDER if columns.get(name) is not None}
+    return _encode(values).encode()
 
 
 def link(previous: bytes, event: bytes) -> bytes:

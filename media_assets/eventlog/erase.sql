@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION erase_items(batch jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     items    uuid[] := ARRAY(SELECT (b->>'item_id')::uuid FROM jsonb_array_elements(batch) b);
+    streams  text[] := ARRAY(SELECT b->>'stream_id' FROM jsonb_array_elements(batch) b);
     model    text;
     number   bigint;
     payloads bigint;
@@ -20,7 +21,7 @@ BEGIN
     END LOOP;
     PERFORM append_batch(batch);
     DELETE FROM event_payloads p USING events e
-    WHERE p.event_id = e.event_id AND e.item_id = ANY (items) AND e.type <> 'ItemErased';
+    WHERE e.stream_id = ANY (streams) AND e.type <> 'ItemErased' AND p.event_id = e.event_id;
     GET DIAGNOSTICS payloads = ROW_COUNT;
     DELETE FROM claims WHERE item_id = ANY (items);
     RETURN jsonb_build_object('payloads', payloads, 'rows', counts);

@@ -31,6 +31,14 @@ class StreamClosedError(Exception):
 
 
 @dataclass
+class MixedErasureError(Exception):
+    """ItemErased takes payloads along: it is appended by `erase`, and nothing else is."""
+
+    def __str__(self) -> str:
+        return "ItemErased is appended by erase, which removes what was said of the item; everything else by append"
+
+
+@dataclass
 class UnknownEventTypeError(Exception):
     """An event of a type that isn't in the catalogue: written by newer code, or by mistake."""
 

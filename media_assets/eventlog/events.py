@@ -165,8 +165,16 @@ def upload_event_id(bucket: str, key: str, version_id: str) -> uuid.UUID:
 
 
 def upload_removed(
-    item_id: uuid.UUID, version_id: str, *, user_id: str, occurred_at: datetime, trace: Trace = NO_TRACE
+    item_id: uuid.UUID,
+    version_id: str,
+    *,
+    user_id: str,
+    occurred_at: datetime,
+    trace: Trace = NO_TRACE,
+    step: str | None = None,
+    execution: Execution | None = None,
 ) -> NewEvent:
+    """`step` is the one that found it gone, if one did, and `execution` what that cost."""
     return NewEvent(
         event_id=deterministic_id(UploadRemoved.type, item_id, version_id),
         stream_id=item_stream(item_id),
@@ -174,6 +182,8 @@ def upload_removed(
         occurred_at=occurred_at,
         user_id=user_id,
         item_id=item_id,
+        step=step,
+        **(execution.model_dump() if execution else {}),
         **trace.model_dump(),
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -12,8 +14,19 @@ class ItemNotFoundError(LookupError):
     """There is no such item. The text says what was looked for."""
 
 
+class ItemErasedError(ItemNotFoundError):
+    """There was such an item, and it was erased."""
+
+    def __init__(self, item_id: uuid.UUID, erased_at: datetime) -> None:
+        super().__init__(f"item {item_id} was erased at {erased_at.isoformat()}; nothing is left of it but its events' figures")
+        self.item_id, self.erased_at = item_id, erased_at
+
+
 def resolve(connection: Connection, reference: str) -> uuid.UUID:
-    """The item that an item id, an S3 key or an `s3://bucket/key` address names. Raises ItemNotFoundError."""
+    """The item that an item id, an S3 key or an `s3://bucket/key` address names.
+
+    Raises ItemNotFoundError, and its ItemErasedError for the id of one that was erased.
+    """
     try:
         found = connection.execute(
             text("SELECT item_id FROM items WHERE item_id = :id"), {"id": uuid.UUID(reference)}
@@ -27,8 +40,21 @@ def resolve(connection: Connection, reference: str) -> uuid.UUID:
             {"key": key, "bucket": bucket},
         ).scalar_one_or_none()
     if found is None:
+        _refuse_erased(connection, reference)
         raise ItemNotFoundError(f"no item {reference!r}: give an item id or an S3 key such as uploads/me/photo.jpg")
     return uuid.UUID(str(found))
+
+
+def resolve_told(connection: Connection, reference: str) -> uuid.UUID:
+    """The item whose history is meant: by its id, erased or not, by the id of any of its events, or as `resolve` has it."""
+    with suppress(ValueError):
+        told = connection.execute(
+            text("SELECT item_id FROM events WHERE event_id = :id OR stream_id = 'item-' || CAST(:id AS uuid) LIMIT 1"),
+            {"id": uuid.UUID(reference)},
+        ).scalar_one_or_none()
+        if told is not None:
+            return uuid.UUID(str(told))
+    return resolve(connection, reference)
 
 
 def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:
@@ -38,10 +64,11 @@ def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:
     thumbnails: [{size, width, height, key, sha256}], placeholder, analysis: {category, summary, tags, objects, text,
     dominant_colours, provider, model, analysis_id} | null, embedding: {model, dimensions} | null,
     rejection: {code, message} | null, steps: {step: {state, failures, retry_at, error}}}. Pixels are of the upright
-    original. Raises ItemNotFoundError.
+    original. Raises ItemNotFoundError, and its ItemErasedError.
     """
     item = connection.execute(text("SELECT * FROM items WHERE item_id = :id"), {"id": item_id}).one_or_none()
     if item is None:
+        _refuse_erased(connection, str(item_id))
         raise ItemNotFoundError(f"no item {item_id}")
     current = {"id": item_id, "version": item.version_id}
     thumbnails = connection.execute(
@@ -103,3 +130,13 @@ def counts_by_state(connection: Connection) -> dict[str, int]:
     """How many items are received, processing, done, rejected, failed, removed; states without items are left out."""
     rows = connection.execute(text("SELECT state, count(*) FROM items GROUP BY 1 ORDER BY 1"))
     return dict(rows.tuples().all())
+
+
+def _refuse_erased(connection: Connection, item_id: str) -> None:
+    with suppress(ValueError):
+        erased = connection.execute(
+            text("SELECT item_id, occurred_at FROM events WHERE type = 'ItemErased' AND item_id = :id"),
+            {"id": uuid.UUID(item_id)},
+        ).one_or_none()
+        if erased is not None:
+            raise ItemErasedError(erased.item_id, erased.occurred_at)

@@ -22,14 +22,20 @@ WORKER_NICENESS = 10
 """Of Lambda workers, so that sensors and run launches keep their pace beside them."""
 _START_SECONDS = 60
 _STOP_SECONDS = 5
+_DOCKER_SECONDS = 130
+"""Of one call to Docker; stopping a container takes as long as its grace period, which in ECS is up to 120 s."""
 
 
 class Emulator:
-    """At most one emulator works in `folder`."""
+    """At most one emulator works in `folder`.
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    `docker_host`, a DOCKER_HOST, is where ECS tasks run. Without one they are only told of: a task is RUNNING for ever.
+    """
+
+    def __init__(self, folder: Path, log: Path, docker_host: str | None = None) -> None:
         self.folder = folder
         self.log = log
+        self._docker_host = docker_host
         self._mark = f"emulator:{folder}"
 
     @staticmethod
@@ -75,8 +81,10 @@ class Emulator:
             "STATE_DIR": str(scratch),
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
-            "LAMBDA_EXECUTOR": "local",
-            "DOCKER_HOST": f"unix://{scratch}/no-docker.sock",  # this person's containers are none of its business
+            "LAMBDA_EXECUTOR": "local",  # warm processes, also where there is a Docker host
+            # Without one of our choice it would look for this person's, whose containers are none of its business.
+            "DOCKER_HOST": self._docker_host or f"unix://{scratch}/no-docker.sock",
+            "MINISTACK_DOCKER_TIMEOUT": str(_DOCKER_SECONDS),
             "MEDIA_WORKER_NICE": str(WORKER_NICENESS),
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",

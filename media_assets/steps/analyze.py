@@ -19,6 +19,8 @@ class Analyze(Step):
     asset = "analyses"
     upstream = "thumbnail"
     version = 1
+    memory_mb = 2048
+    timeout_seconds = 300
     description = "What a vision model sees: category, summary, tags, objects with boxes, text, dominant colours."
     calls_model = True
 
@@ -31,7 +33,16 @@ class Analyze(Step):
         }
 
     def limits(self, settings: Settings) -> dict[str, Any]:
-        return {"timeout_seconds": settings.model_timeout_seconds}
+        return {
+            "timeout_seconds": settings.model_timeout_seconds,
+            "max_answer_tokens": settings.analyze_max_answer_tokens,
+        }
+
+    def hosted_model(self, settings: Settings) -> str | None:
+        return None if settings.model_provider == "local" else settings.analyze_model
+
+    def most_tokens(self, settings: Settings) -> tuple[int, int]:
+        return (settings.analyze_max_tokens_in, settings.analyze_max_answer_tokens)
 
     def inputs(self, connection: Connection, works: Sequence[Work]) -> dict[uuid.UUID, dict[str, Any]]:
         rows = connection.execute(

@@ -20,6 +20,8 @@ class Embed(Step):
     asset = "embeddings"
     upstream = "analyze"
     version = 1
+    memory_mb = 1024
+    timeout_seconds = 300
     description = "A vector of each analysis, for search by meaning."
     calls_model = True
 
@@ -33,6 +35,14 @@ class Embed(Step):
 
     def limits(self, settings: Settings) -> dict[str, Any]:
         return {"timeout_seconds": settings.model_timeout_seconds}
+
+    def hosted_model(self, settings: Settings) -> str | None:
+        return None if settings.model_provider == "local" else settings.embed_model
+
+    def most_tokens(self, settings: Settings) -> tuple[int, int]:
+        """The function embeds 8,000 characters at most, and no tokenizer makes more of a text than it has UTF-8 bytes and
+        the two marks around it."""
+        return (8_000 * 4 + 2, 0)
 
     def inputs(self, connection: Connection, works: Sequence[Work]) -> dict[uuid.UUID, dict[str, Any]]:
         rows = connection.execute(

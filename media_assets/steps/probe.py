@@ -15,6 +15,8 @@ class Probe(Step):
     asset = "media_info"
     upstream = None
     version = 1
+    memory_mb = 512
+    timeout_seconds = 60
     description = "What each upload is, measured from its header bytes alone; what can't be vouched for is rejected here."
 
     def parameters(self, settings: Settings) -> dict[str, Any]:

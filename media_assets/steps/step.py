@@ -15,6 +15,7 @@ from lambdas.runtime.contract import BatchItem, ItemOutcome, recipe_digest
 from media_assets.eventlog.catalogue import Payload
 from media_assets.eventlog.events import NO_TRACE, StepRef, Trace
 from media_assets.settings import Settings
+from media_assets.steps.prices import lambda_invocation, model_call
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Work:
             generation=self.generation,
             output_prefix=f"derived/{item_id}/{self.step}/{recipe.digest}/{self.version_id}/{self.generation}/",
             input=dict(self.input),
+            **self.trace.model_dump(mode="json"),
         )
 
 
@@ -83,7 +85,11 @@ class Step(ABC):
     upstream: ClassVar[str | None]
     version: ClassVar[int]
     description: ClassVar[str]
+    memory_mb: ClassVar[int]
+    """Of its Lambda function, as `timeout_seconds` is (infra/steps.py): what an invocation without an answer is billed by."""
+    timeout_seconds: ClassVar[int]
     calls_model: ClassVar[bool] = False
+    """Whether it may ask a hosted model, whose bill has no natural bound: budgets are of such steps."""
 
     @abstractmethod
     def parameters(self, settings: Settings) -> dict[str, Any]:
@@ -100,6 +106,23 @@ class Step(ABC):
     @abstractmethod
     def payload(self, work: Work, outcome: ItemOutcome) -> Payload:
         """The event that a result becomes. Raises pydantic.ValidationError or KeyError for a result that is nonsense."""
+
+    def hosted_model(self, settings: Settings) -> str | None:
+        """The model that is paid by the token, if there is one."""
+        return None
+
+    def most_tokens(self, settings: Settings) -> tuple[int, int]:
+        """How many tokens one attempt at an item may take of the hosted model, in and out."""
+        return (0, 0)
+
+    def most_micro_dollars(self, settings: Settings) -> int:
+        """What one attempt at an item may cost at most: all its tokens, and an invocation until its time limit."""
+        compute = lambda_invocation(settings, milliseconds=self.timeout_seconds * 1000, memory_mb=self.memory_mb)
+        return compute + self.tokens_micro_dollars(settings, *self.most_tokens(settings))
+
+    def tokens_micro_dollars(self, settings: Settings, tokens_in: int, tokens_out: int) -> int:
+        model = self.hosted_model(settings)
+        return model_call(settings, model, tokens_in=tokens_in, tokens_out=tokens_out) if model else 0
 
     def recipe(self, settings: Settings) -> Recipe:
         return Recipe(self.name, self.version, self.parameters(settings))

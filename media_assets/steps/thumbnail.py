@@ -15,6 +15,8 @@ class MakeThumbnails(Step):
     asset = "thumbnails"
     upstream = "probe"
     version = 1
+    memory_mb = 2048
+    timeout_seconds = 120
     description = "WebP pictures at several sizes, upright, sRGB, without private metadata, and a ThumbHash placeholder."
 
     def parameters(self, settings: Settings) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 defs ─▶ dispatch ─▶ lambdas.runtime.contract
   │        │
-  └──▶ steps ──▶ eventlog ◀── uploads        cli ─▶ local ─▶ anything above
+  └──▶ steps ──▶ eventlog ◀── uploads, relay        cli ─▶ local ─▶ anything above
 lambdas.<step> ─▶ lambdas.runtime
 """
 
@@ -43,23 +43,31 @@ EVENTLOG = "media_assets.eventlog"
 STEPS = "media_assets.steps"
 DISPATCH = "media_assets.dispatch"
 UPLOADS = "media_assets.uploads"
+ANCHORS = "media_assets.anchors"
+ERASURE = "media_assets.erasure"
 DEFS = "media_assets.defs"
+RELAY = "media_assets.relay"
 
 RULES = {
     SETTINGS: rule(never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
     EVENTLOG: rule(never=DAGSTER | AWS | HTTP | PICTURES),
     STEPS: rule(CONTRACT, SETTINGS, EVENTLOG, never=DAGSTER | AWS | HTTP | PICTURES),
     UPLOADS: rule(EVENTLOG, never=DAGSTER | AWS | PICTURES),
+    ANCHORS: rule(EVENTLOG, never=DAGSTER | HTTP | PICTURES),
+    ERASURE: rule(SETTINGS, EVENTLOG, UPLOADS, never=DAGSTER | HTTP | PICTURES),
     DISPATCH: rule(CONTRACT, SETTINGS, EVENTLOG, STEPS, never=HTTP | PICTURES),
+    RELAY: rule(SETTINGS, EVENTLOG, never=DAGSTER | HTTP | PICTURES),
     # Pillow for pictures that our own steps made: contact sheets, and the check on thumbnails. What a user uploaded is
     # parsed in lambdas only.
     DEFS: rule(
-        CONTRACT, "lambdas.analyze.schema", SETTINGS, EVENTLOG, STEPS, DISPATCH, UPLOADS, never=HTTP | (PICTURES - {"PIL"})
+        CONTRACT, "lambdas.analyze.schema", SETTINGS, EVENTLOG, STEPS, DISPATCH, UPLOADS, ANCHORS, ERASURE,
+        never=HTTP | (PICTURES - {"PIL"}),
     ),
     "media_assets.definitions": rule(DEFS, never=AWS | HTTP | DATABASE | PICTURES),
     "media_assets.local": rule(SETTINGS, EVENTLOG, STEPS, UPLOADS, DISPATCH, DEFS, never=PICTURES),
     "media_assets.cli": rule(
-        CONTRACT, SETTINGS, EVENTLOG, STEPS, UPLOADS, DISPATCH, DEFS, "media_assets.local", never=PICTURES
+        CONTRACT, SETTINGS, EVENTLOG, STEPS, UPLOADS, ANCHORS, ERASURE, DISPATCH, DEFS, RELAY, "media_assets.local",
+        never=PICTURES,
     ),
     "media_assets": rule(never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
     "lambdas.runtime": rule(never=DAGSTER | DATABASE),
@@ -179,10 +187,12 @@ def test_every_rule_is_of_a_room_that_exists() -> None:
         ("media_assets.steps.claims", "from lambdas.runtime.storage import Storage"),
         ("media_assets.steps.claims", "from lambdas.runtime import storage"),
         ("media_assets.uploads.reconcile", "import boto3"),
+        ("media_assets.erasure.sweep", "from media_assets.dispatch.drain import drain"),
         ("media_assets.uploads.reconcile", "from media_assets.steps.claims import Claims"),
         ("media_assets.dispatch.drain", "from media_assets.defs.resource import MediaResource"),
         ("media_assets.dispatch.drain", "import typing\nif typing.TYPE_CHECKING:\n    import media_assets.defs.jobs"),
         ("media_assets.dispatch.drain", "from PIL import Image"),
+        ("media_assets.relay.service", "from media_assets.steps.claims import Claims"),
         ("media_assets.defs.jobs", "from media_assets.local.stack import Stack"),
         ("media_assets.defs.jobs", "from media_assets.cli import main"),
         ("media_assets.defs.jobs", "from lambdas.thumbnail.decode import decode"),

@@ -109,6 +109,33 @@ def test_the_manifest_names_every_item_once_in_order(bucket: Bucket) -> None:
     assert (result["attempt"], result["parameters"], result["recipe"]) == (2, {"size": 3}, "0123456789ab")
 
 
+def test_every_outcome_names_the_upload_that_it_is_for(bucket: Bucket) -> None:
+    def process(item: BatchItem, context: StepContext) -> StepResult:
+        if item.item_id == "two":
+            raise StepError(ErrorCode.CORRUPT, "the pixels are damaged")
+        return StepResult({})
+
+    items = [item(name).model_copy(update={"correlation_id": f"upload-{name}"}) for name in ("one", "two", "three")]
+    event = {"request": request("look", {}, *items, item("by-hand"))}
+    answer = lambda_handler("look", process)(event, LambdaContext(remaining=iter([5000, 400, 5000])))
+    outcomes = Manifest.model_validate(answer["manifest"]).outcomes
+    assert [one.correlation_id for one in outcomes] == ["upload-one", "upload-two", "upload-three", None]
+    assert [one.error and one.error.code for one in outcomes] == [None, ErrorCode.CORRUPT, ErrorCode.NOT_STARTED, None]
+
+
+def test_the_function_s_log_is_found_by_run_batch_attempt_and_upload(
+    bucket: Bucket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = [item(name).model_copy(update={"correlation_id": f"upload-{name}"}) for name in ("one", "two")]
+    event = {"request": request("look", {}, *items), **pipes_event("run-a", "2024-07-14-18:00")}
+    answer = lambda_handler("look", seen_by_step)(event, LambdaContext())
+    figures = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (figures["run_id"], figures["partition_key"]) == ("run-a", "2024-07-14-18:00")
+    assert (figures["batch_id"], figures["attempt_id"]) == ("batch-1", "batch-1-1")
+    assert figures["correlation_ids"] == ["upload-one", "upload-two"]
+    assert "upload-one" not in json.dumps(answer["messages"])  # Dagster's log has the batch; the event log has the run
+
+
 @pytest.mark.parametrize(
     ("event", "message"),
     [

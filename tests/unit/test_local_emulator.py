@@ -9,6 +9,7 @@ import signal
 import time
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import boto3
 import psutil
 import pytest
 
+from media_assets.local.container_engine import ContainerEngine
 from media_assets.local.emulator import CREDENTIALS, REGION, WORKER_NICENESS, Emulator
 from media_assets.local.ports import free_port
 from media_assets.local.processes import marked
@@ -78,6 +80,24 @@ def test_functions_see_no_secret_of_ours(emulator: Emulator, monkeypatch: pytest
     environment = json.load(answer["Payload"])["environment"]
     assert "s3cret" not in environment.values()
     assert environment["MEDIA_WORKER_NICE"] == str(WORKER_NICENESS)
+
+
+def test_functions_stay_warm_processes_beside_a_container_engine(tmp_path: Path) -> None:
+    engine = ContainerEngine(tmp_path / "ecs", tmp_path / "engine.log")
+    emulator = Emulator(tmp_path / "emulator", tmp_path / "emulator.log", engine.docker_host)
+    port = free_port()
+    try:
+        engine.start()
+        emulator.start(port)
+        create_function(port)
+        invoke = partial(client("lambda", port).invoke, FunctionName="sleeper", Payload=json.dumps({"seconds": 0}))
+        first, second = (json.load(invoke()["Payload"]) for _ in range(2))
+        assert first["pid"] == second["pid"]
+        assert first["pid"] in {process.pid for process in marked(f"emulator:{emulator.folder}")}
+        assert [*(engine.folder / "containers").iterdir()] == []
+    finally:
+        engine.stop()
+        emulator.stop()
 
 
 def test_a_worker_that_outlives_a_killed_emulator_is_ended(emulator: Emulator) -> None:

@@ -21,6 +21,7 @@ from media_assets.defs.resource import MediaResource
 from media_assets.defs.sensors.runs import requests_for_due_work
 from media_assets.eventlog.catalogue import UploadReceived
 from media_assets.eventlog.events import NewEvent
+from media_assets.eventlog.incarnations import receive_uploads
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import get_settings
 from media_assets.uploads.notifications import NotificationError, uploads_in
@@ -72,8 +73,8 @@ def drain_queue(
                     receipts.append(message["ReceiptHandle"])
                 except NotificationError as error:
                     drained.unreadable.append(str(error))
-        for event, (_, inserted) in zip(events, store.append(events), strict=True):
-            if inserted and isinstance(event.payload, UploadReceived):
+        for event in receive_uploads(store, events):
+            if isinstance(event.payload, UploadReceived):
                 drained.arrived[event.payload.hour] += 1
         for start in range(0, len(receipts), 10):
             entries = [

@@ -174,7 +174,7 @@ class Machine:
 
     def is_due(self) -> bool:
         with self.store.engine.connect() as connection:
-            return HOUR in due_hours(connection)
+            return HOUR in due_hours(connection, get_settings())
 
     def let_time_pass(self) -> None:
         """Until every breaker has closed."""

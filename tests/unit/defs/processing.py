@@ -61,11 +61,13 @@ class ProcessingHere(MediaResource):
 
 
 def _answer(request: StepRequest, outcome: Callable[[BatchItem], ItemOutcome]) -> Manifest:
+    outcomes = tuple(map(outcome, request.items))
     return Manifest(
         batch_id=request.batch_id,
         attempt_id=request.attempt_id,
         step=request.step,
         recipe=request.recipe,
         memory_mb=512,
-        outcomes=tuple(map(outcome, request.items)),
+        billed_milliseconds=sum(each.metrics.milliseconds for each in outcomes),
+        outcomes=outcomes,
     )

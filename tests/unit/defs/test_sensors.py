@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -15,9 +17,11 @@ from dagster import (
     build_sensor_context,
 )
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+from dagster._utils.tags import is_valid_tag_key
 from sqlalchemy import text
 
 from media_assets.definitions import defs
+from media_assets.defs.jobs import TAGS
 from media_assets.defs.partitions import HOURS, hours_of, key_of
 from media_assets.defs.resource import MediaResource
 from media_assets.defs.sensors.pending_work import pending_work_sensor
@@ -27,6 +31,7 @@ from media_assets.dispatch.breakers import trip
 from media_assets.settings import get_settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
+from media_assets.steps.reasons import Reasons
 from media_assets.steps.reprocess import request_reprocessing
 from tests.unit.defs.gallery import EARLIER, EARLIEST, HOUR, Gallery
 from tests.unit.uploads.test_notifications import record
@@ -47,9 +52,15 @@ def tick(sensor: SensorDefinition, instance: DagsterInstance) -> tuple[list[str]
     assert {request.job_name for request in requests} <= {"image_pipeline"}
     assert all(request.run_key is None for request in requests)
     for request in requests:
-        assert request.tags["media/pipeline"] == "image"
-        assert request.tags["media/hour"] == request.partition_key
+        assert request.tags["media-assets/pipeline"] == "image"
+        assert request.tags["media-assets/hour"] == request.partition_key
     return [str(request.partition_key) for request in requests], list(data.asset_events)  # type: ignore[arg-type]
+
+
+def why(tags: Mapping[str, str]) -> dict[str, str]:
+    """What a run's tags say of why it was asked for."""
+    every = {key.removeprefix(TAGS): value for key, value in tags.items() if key.startswith(TAGS)}
+    return {name: value for name, value in every.items() if name not in {"pipeline", "hour"}}
 
 
 def let_a_moment_pass(gallery: Gallery) -> None:
@@ -61,7 +72,7 @@ def let_a_moment_pass(gallery: Gallery) -> None:
 def start(instance: DagsterInstance, hour: datetime, status: DagsterRunStatus, *, by_sensor: bool = True) -> str:
     """What Dagster makes of a request; or a run that a person or a backfill started."""
     job = defs.resolve_job_def("image_pipeline")
-    tags = {"dagster/partition": key_of(hour), **(run_requests([hour])[0].tags if by_sensor else job.tags)}
+    tags = {"dagster/partition": key_of(hour), **(run_requests([hour], {})[0].tags if by_sensor else job.tags)}
     return instance.create_run_for_job(job, tags=tags, status=status, remote_job_origin=_ORIGIN).run_id
 
 
@@ -69,18 +80,33 @@ def start(instance: DagsterInstance, hour: datetime, status: DagsterRunStatus, *
 
 
 def test_a_request_is_for_an_hour_and_carries_no_run_key() -> None:
-    (request,) = run_requests([HOUR])
+    (request,) = run_requests([HOUR], {})
     assert (request.job_name, request.partition_key, request.run_key) == ("image_pipeline", key_of(HOUR), None)
-    assert request.tags == {"media/pipeline": "image", "media/hour": key_of(HOUR), "dagster/priority": "1"}
+    assert request.tags == {"media-assets/pipeline": "image", "media-assets/hour": key_of(HOUR), "dagster/priority": "1"}
 
 
 def test_the_newest_hour_comes_first_and_each_once() -> None:
-    requests = run_requests([EARLIER, HOUR, EARLIEST, HOUR])
+    requests = run_requests([EARLIER, HOUR, EARLIEST, HOUR], {})
     assert [request.partition_key for request in requests] == [key_of(hour) for hour in (HOUR, EARLIER, EARLIEST)]
 
 
 def test_nothing_due_is_nothing_asked_for() -> None:
-    assert run_requests([]) == []
+    assert run_requests([], {}) == []
+
+
+def test_few_uploads_are_named_a_tag_each_and_many_are_counted() -> None:
+    uploads = tuple(uuid.UUID(int=number) for number in range(6))
+    few, many = Reasons(3, 1, 0, uploads[:2]), Reasons(1000, 0, 2, uploads)
+    late, early = run_requests([HOUR, EARLIER], {HOUR: few, EARLIER: many})
+    assert why(late.tags) == {
+        "first_tries": "3",
+        "retries": "1",
+        "uploads": "2",
+        "upload.1": str(uploads[0]),
+        "upload.2": str(uploads[1]),
+    }
+    assert why(early.tags) == {"first_tries": "1000+", "recomputations": "2", "uploads": "6"}
+    assert all(is_valid_tag_key(key) for key in (*late.tags, *early.tags))
 
 
 def test_the_running_hour_is_a_partition() -> None:
@@ -161,6 +187,30 @@ def test_every_hour_with_due_work_newest_first(sensor: SensorDefinition, gallery
     gallery.probed(gallery.upload("b.jpg", HOUR))
     gallery.done("c.jpg", EARLIER)
     assert tick(sensor, instance)[0] == [key_of(HOUR), key_of(EARLIEST)]
+
+
+@pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)
+def test_a_run_says_what_it_was_asked_for(sensor: SensorDefinition, gallery: Gallery, instance: DagsterInstance) -> None:
+    """New uploads, retries, recomputations: from the state alone, whichever sensor asks."""
+    new, retried, again, elsewhere = (gallery.upload(name) for name in ("new.jpg", "retried.jpg", "again.jpg", "later.jpg"))
+    gallery.failed(retried, "probe", retry_at=datetime.now(UTC) - timedelta(seconds=1))
+    gallery.failed(elsewhere, "probe", retry_at=datetime.now(UTC) + timedelta(minutes=1))
+    gallery.failed(again, "probe", retry_at=None)
+    request_reprocessing(gallery.store, [again], ["probe"], reason="the bug is fixed")
+
+    with build_sensor_context(
+        instance=instance, resources={"media": MediaResource()}, definitions=defs, sensor_name=sensor.name
+    ) as context:
+        (request,) = sensor.evaluate_tick(context).run_requests or ()
+
+    began = {event.item_id: str(event.event_id) for event in gallery.store.all() if event.type == "UploadReceived"}
+    assert why(request.tags) == {
+        "first_tries": "1",
+        "retries": "1",
+        "recomputations": "1",
+        "uploads": "3",
+        **{f"upload.{number}": began[item] for number, item in enumerate((new, retried, again), start=1)},
+    }
 
 
 # The upload sensor

@@ -68,6 +68,14 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
     "another attempt": (manifest(attempt_id="a0"), "answered for attempt_id 'a0' instead of 'a1'"),
     "another step": (manifest(step="thumbnail"), "answered for step"),
     "another recipe": (manifest(recipe="cafe"), "answered for recipe"),
+    "another item's upload": (
+        manifest(outcomes=[{**outcomes(0)[0], "correlation_id": outcomes(1)[0]["correlation_id"]}, *outcomes(1, 2)]),
+        rf"answered for correlation_id .* instead of '{REQUEST.items[0].correlation_id}' of item",
+    ),
+    "nobody's upload": (
+        manifest(outcomes=[{**outcomes(0)[0], "correlation_id": None}, *outcomes(1, 2)]),
+        "answered for correlation_id None instead of",
+    ),
     "an object of another item": (
         with_output(key=f"{REQUEST.items[1].output_prefix}256.webp"), "outside its prefix"
     ),

@@ -19,6 +19,7 @@ from media_assets.eventlog.catalogue import (
     UploadRejected,
     UploadRemoved,
 )
+from media_assets.eventlog.events import NewEvent, Trace
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.step import Step, Work
@@ -37,7 +38,12 @@ def recorded(works: list[Work], outcomes: list[ItemOutcome], step: Step = PROBE)
         policy=POLICY,
         run_id="run-1",
         now=NOW,
+        charges={item.item_id: 7 for item in works},
     )
+
+
+def trace_of(event: NewEvent) -> Trace:
+    return Trace(correlation_id=event.correlation_id, causation_id=event.causation_id)
 
 
 def codes(disposition: Disposition) -> list[ErrorCode]:
@@ -79,6 +85,7 @@ def test_a_result_becomes_the_steps_event_with_its_cost() -> None:
     assert (event.target, event.run_id, event.memory_mb) == ("lambda", "run-1", 512)
     assert (event.milliseconds, event.tokens_in, event.tokens_out) == (12, 3, 4)
     assert event.occurred_at == NOW
+    assert trace_of(event) == item.trace
     assert (found.processed, found.outages) == ([item], [])
 
 
@@ -103,6 +110,7 @@ def test_a_file_that_cant_be_processed_is_rejected_for_good(code: ErrorCode, ste
     (event,) = found.events
     assert event.payload == UploadRejected(version_id="v1", code=code, message="a sentence")
     assert event.step == step.name
+    assert trace_of(event) == item.trace
     assert (found.rejected, found.failed, found.outages) == ([item], [], [])
 
 
@@ -112,6 +120,7 @@ def test_a_version_that_is_gone_is_removed(code: ErrorCode) -> None:
     found = recorded([item], [error(item.item_id, code, retryable=False)])
     (event,) = found.events
     assert event.payload == UploadRemoved(version_id="v1")
+    assert trace_of(event) == item.trace
     assert (found.failed, found.outages) == ([], [])
 
 
@@ -136,6 +145,7 @@ def test_a_files_own_failure_is_tried_again(code: ErrorCode) -> None:
     found = recorded([item], [error(item.item_id, code)])
     (event,) = found.events
     assert event.payload == StepFailed(version_id="v1", code=code, message="a sentence", retry_at=NOW + timedelta(seconds=20))
+    assert trace_of(event) == item.trace
     assert found.failed == [item]
 
 
@@ -144,6 +154,10 @@ def test_the_last_failure_of_a_file_ends_its_step(failures: int, retryable: bool
     item = work(failures=failures)
     found = recorded([item], [error(item.item_id, ErrorCode.STEP_ERROR, retryable=retryable)])
     failed, abandoned = (event.payload for event in found.events)
+    assert [trace_of(event) for event in found.events] == [
+        item.trace,
+        Trace(correlation_id=item.trace.correlation_id, causation_id=found.events[0].event_id),
+    ]
     assert isinstance(failed, StepFailed)
     assert failed.retry_at is None
     assert abandoned == StepAbandoned(version_id="v1", code=ErrorCode.STEP_ERROR, message="a sentence", failures=failures + 1)
@@ -158,7 +172,9 @@ def test_an_attempt_is_told_once_and_two_attempts_twice() -> None:
     def ids(attempt_id: str) -> list[object]:
         manifest = answer_to(request, [outcome]).model_copy(update={"attempt_id": attempt_id})
         recipe = PROBE.recipe(Settings())
-        found = record([item], manifest, step=PROBE, recipe=recipe, policy=POLICY, run_id=None, now=NOW)
+        found = record(
+            [item], manifest, step=PROBE, recipe=recipe, policy=POLICY, run_id=None, now=NOW, charges={item.item_id: 7}
+        )
         return [event.event_id for event in found.events]
 
     assert ids("a1") == ids("a1")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lambdas.runtime.contract import ErrorCode, ItemError, ItemOutcome, Manifest, Metrics, OutputObject, StepRequest
+from media_assets.eventlog.events import Trace
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.step import Step, Work
@@ -43,6 +44,7 @@ def work(step: str = "probe", *, size_bytes: int = 1000, pixels: int = 0, failur
         generation=0,
         failures=failures,
         attempt=failures + 1,
+        trace=Trace(correlation_id=uuid.uuid4(), causation_id=uuid.uuid4()),
     )
 
 
@@ -71,14 +73,17 @@ def error(item_id: object, code: ErrorCode, *, retryable: bool = True, message: 
 
 
 def answer_to(request: StepRequest, outcomes: Sequence[ItemOutcome] | None = None) -> Manifest:
-    """A manifest for the request; without outcomes, every item is probed."""
+    """A manifest for the request, with the items' correlation ids; without outcomes, every item is probed."""
     if outcomes is None:
         outcomes = [ok(item.item_id) for item in request.items]
+    uploads = {item.item_id: item.correlation_id for item in request.items}
+    outcomes = [each.model_copy(update={"correlation_id": uploads.get(each.item_id)}) for each in outcomes]
     return Manifest(
         batch_id=request.batch_id,
         attempt_id=request.attempt_id,
         step=request.step,
         recipe=request.recipe,
         memory_mb=512,
+        billed_milliseconds=sum(outcome.metrics.milliseconds for outcome in outcomes),
         outcomes=tuple(outcomes),
     )

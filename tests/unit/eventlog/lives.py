@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, text
 
@@ -26,6 +26,7 @@ from media_assets.eventlog.events import (
     Execution,
     NewEvent,
     StepRef,
+    item_erased,
     item_id_of,
     reprocess_requested,
     spending_changed,
@@ -34,6 +35,7 @@ from media_assets.eventlog.events import (
     step_succeeded,
     upload_removed,
 )
+from media_assets.eventlog.migrate import PROJECTIONS
 from media_assets.eventlog.store import EventStore
 from tests.conftest import received
 
@@ -43,16 +45,24 @@ NOON_DAY = NOON.date()
 EXECUTION = Execution(target="lambda", run_id="run-1", milliseconds=12, memory_mb=128)
 
 
+class StepFailedV1(StepFailed):
+    """As version 1 of the event was written: the attempt in the body, and in no clear column."""
+
+    schema_version: ClassVar[int] = 1
+    attempt_id: str
+
+
 @dataclass(frozen=True)
 class Life:
     """One key of bucket `photos`, uploaded by ada. Versions are named by the caller; outcomes are of v1, generation 0,
-    recipe `r1` unless they say otherwise."""
+    recipe `r1` unless they say otherwise. `incarnation` counts how often an item of the key was erased before."""
 
     key: str = "uploads/ada/cat.jpg"
+    incarnation: int = 0
 
     @property
     def item_id(self) -> uuid.UUID:
-        return item_id_of("photos", self.key)
+        return item_id_of("photos", self.key, self.incarnation)
 
     @property
     def stream_id(self) -> str:
@@ -60,7 +70,8 @@ class Life:
 
     def upload(self, version: str = "v1", sequencer: str | None = None, at: datetime = NOON) -> NewEvent:
         """By default v1, v2, … were uploaded in the order of their names."""
-        return received(self.key, version, sequencer=sequencer or version, at=at)
+        first = received(self.key, version, sequencer=sequencer or version, at=at)
+        return first.model_copy(update={"item_id": self.item_id, "stream_id": self.stream_id})
 
     def removed(self, version: str = "v1") -> NewEvent:
         return upload_removed(self.item_id, version, user_id="ada", occurred_at=NOON)
@@ -149,6 +160,12 @@ class Life:
         execution = EXECUTION.model_copy(update={"attempt_id": attempt})
         return step_failed(self._ref(version, step, generation, recipe), payload, execution=execution, occurred_at=NOON)
 
+    def failed_in_v1(self, step: str, version: str = "v1", *, attempt: str = "a1", **key: Any) -> NewEvent:
+        """The same failure as code of that time told it."""
+        today = self.failed(step, version, attempt=attempt, **key)
+        payload = StepFailedV1(**today.payload.model_dump(), attempt_id=attempt)
+        return today.model_copy(update={"payload": payload, "attempt_id": None})
+
     def abandoned(
         self, step: str, version: str = "v1", *, generation: int = 0, recipe: str = "r1", code: str = "crashed"
     ) -> NewEvent:
@@ -157,6 +174,9 @@ class Life:
 
     def reprocess(self, step: str, generation: int = 1) -> NewEvent:
         return reprocess_requested(self.item_id, step, generation, reason="somebody asked", user_id="ada", occurred_at=NOON)
+
+    def erased(self) -> NewEvent:
+        return item_erased(self.item_id, reason="ada asked", user_id="ada", occurred_at=NOON)
 
     def processed(self, version: str = "v1", **key: Any) -> list[NewEvent]:
         """Every step's success, in order."""
@@ -206,3 +226,16 @@ def step(store: EventStore, life: Life, name: str) -> dict[str, Any]:
     """One step's row."""
     [row] = rows(store, "SELECT * FROM steps WHERE item_id = :id AND step = :step", id=life.item_id, step=name)
     return row
+
+
+def begin_anew(connection: Connection) -> None:
+    """Empty the log and its read models, as only a superuser can."""
+    connection.rollback()
+    tables = ("events", "event_payloads")
+    connection.exec_driver_sql(
+        "; ".join(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in tables)
+        + f"; TRUNCATE {', '.join([*tables, *PROJECTIONS])}; "
+        + "; ".join(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_append_only" for table in tables)
+        + "; ALTER TABLE event_payloads ENABLE ALWAYS TRIGGER event_payloads_until_erased"
+    )
+    connection.commit()

@@ -14,11 +14,11 @@ from media_assets.eventlog.migrate import PROJECTIONS
 from media_assets.eventlog.replay import digest, verify_replay
 from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
-from tests.unit.eventlog.histories import LIVES, histories, readings, splits
-from tests.unit.eventlog.lives import Life, rows, spending_stopped
+from tests.unit.eventlog.histories import LIVES, acceptable, bills, histories, is_stopped, readings, splits, tell
+from tests.unit.eventlog.lives import Life, begin_anew, rows, spending_stopped
 
 quickly = settings(
-    max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -30,11 +30,11 @@ def owner(database: Database) -> Iterator[Connection]:
     engine.dispose()
 
 
-def tell(connection: Connection, store: EventStore, appends: Iterable[Sequence[NewEvent]]) -> None:
-    """Append in a transaction that the caller gives up, so that every example starts with an empty log."""
+def tell_anew(connection: Connection, store: EventStore, parts: Iterable[Sequence[NewEvent]]) -> None:
+    """Tell a history in a transaction that the caller gives up, so that every example starts with an empty log."""
     connection.rollback()
-    for events in appends:
-        store.append(events, connection)
+    for events in parts:
+        tell(events, lambda told: store.append(told, connection), lambda told: store.erase(told, connection))
 
 
 def test_however_events_are_batched_the_read_models_are_the_same(database: Database, owner: Connection) -> None:
@@ -42,19 +42,19 @@ def test_however_events_are_batched_the_read_models_are_the_same(database: Datab
     @given(st.data(), histories())
     def check(data: st.DataObject, history: list[NewEvent]) -> None:
         digests = []
-        for appends in ([[event] for event in history], [history], data.draw(splits(history))):
-            tell(owner, database.store, appends)
+        for parts in ([[event] for event in history], [history], data.draw(splits(history))):
+            tell_anew(owner, database.store, parts)
             digests.append(digest(owner, "public"))
         assert len(set(digests)) == 1
 
     check()
 
 
-def test_items_and_steps_are_what_a_plain_reading_of_the_history_says(database: Database, owner: Connection) -> None:
+def test_read_models_are_what_a_plain_reading_of_the_history_says(database: Database, owner: Connection) -> None:
     @quickly
     @given(st.data(), histories())
     def check(data: st.DataObject, history: list[NewEvent]) -> None:
-        tell(owner, database.store, data.draw(splits(history)))
+        tell_anew(owner, database.store, data.draw(splits(history)))
         items = {row["item_id"]: row for row in rows(owner, "SELECT * FROM items")}
         steps = rows(owner, "SELECT * FROM steps")
         for item_id, reading in readings(history).items():
@@ -64,19 +64,47 @@ def test_items_and_steps_are_what_a_plain_reading_of_the_history_says(database: 
                 row["step"]: (row["state"], row["generation"], row["failures"]) for row in steps if row["item_id"] == item_id
             }
         assert items == {}
+        assert bills(history) == {
+            row["step"]: (row["outcomes"], row["failures"], row["milliseconds"]) for row in rows(owner, "SELECT * FROM costs")
+        }
+        assert is_stopped(history) == bool(rows(owner, "SELECT * FROM spending_stops"))
 
     check()
 
 
-def test_a_replay_of_random_histories_is_identical(database: Database) -> None:
-    """Really committed, one history after the other, and replayed into a shadow schema by the same migrations."""
+def test_of_an_erased_item_no_read_model_and_no_payload_knows(database: Database, owner: Connection) -> None:
+    @quickly
+    @given(st.data(), histories(), st.sampled_from(LIVES))
+    def check(data: st.DataObject, history: list[NewEvent], life: Life) -> None:
+        tell_anew(owner, database.store, data.draw(splits(acceptable([*history, life.erased()]))))
+        of_items = rows(
+            owner,
+            "SELECT table_name AS name FROM information_schema.columns"
+            " WHERE column_name = 'item_id' AND table_schema = 'public' AND table_name = ANY(:models)",
+            models=list(PROJECTIONS),
+        )
+        assert len(of_items) == 9
+        for table in of_items:
+            assert rows(owner, f"SELECT * FROM {table['name']} WHERE item_id = :id", id=life.item_id) == []
+        payloads = rows(owner, "SELECT type FROM told WHERE item_id = :id", id=life.item_id)
+        assert payloads == [{"type": "ItemErased"}]
 
-    @settings(quickly, max_examples=6)
-    @given(st.data(), histories())
-    def check(data: st.DataObject, history: list[NewEvent]) -> None:
+    check()
+
+
+def test_a_replay_of_random_histories_is_identical(database: Database, owner: Connection) -> None:
+    """Really committed, and replayed some positions at a time into a shadow schema, made by the same migrations."""
+
+    @settings(quickly, max_examples=8)
+    @given(st.data(), histories(), st.integers(1, 9))
+    def check(data: st.DataObject, history: list[NewEvent], fold_batch: int) -> None:
+        begin_anew(owner)
         for events in data.draw(splits(history)):
-            database.store.append(events)
-        verification = verify_replay(database.owner_url)
+            tell_anew(owner, database.store, [events])
+            owner.commit()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("media_assets.eventlog.migrate.FOLD_BATCH", fold_batch)
+            verification = verify_replay(database.owner_url)
         assert verification.identical
         assert verification.events == database.store.head()
 

@@ -16,7 +16,7 @@ from tests.unit.eventlog.lives import HOUR, NOON, Life, rows
 
 def due(store: EventStore) -> list[datetime]:
     with store.engine.connect() as connection:
-        return due_hours(connection)
+        return due_hours(connection, Settings())
 
 
 def later(hours: int) -> datetime:
@@ -134,7 +134,7 @@ def test_asking_does_not_read_all_that_is_pending(store: EventStore) -> None:
 
     before = rows_read()
     with store.engine.connect() as connection:
-        assert len(due_hours(connection)) == 3
+        assert len(due_hours(connection, Settings())) == 3
     assert rows_read() - before < 50
     assert len(Claims(store.engine, run_id=None, lease_seconds=30).take(STEPS["probe"], [HOUR], 20)) == 20
     assert rows_read() - before < 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+from media_assets.eventlog.events import Event, NewEvent
 from media_assets.eventlog.store import EventStore
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
@@ -50,6 +51,37 @@ def test_the_reason_is_kept(store: EventStore) -> None:
     store.append(cat.done())
     ask(store, cat, "probe")
     assert store.stream(cat.stream_id)[-1].payload.model_dump() == {"reason": "the colours were off"}
+
+
+def test_a_request_belongs_to_the_current_upload_and_follows_from_what_it_supersedes(store: EventStore) -> None:
+    upload, probed, _, analysis, _ = store_and_return(store, cat.done())
+    failure = cat.failed("embed", generation=1)
+    ask(store, cat, "embed")
+    (request,) = last(store, cat, 1)
+    store.append([failure])
+
+    ask(store, cat, "probe", "analyze", "embed")
+    requests = last(store, cat, 3)
+    assert {event.correlation_id for event in [request, *requests]} == {upload.event_id}
+    assert request.causation_id == cat.embedding().event_id
+    assert [event.causation_id for event in requests] == [probed.event_id, analysis.event_id, failure.event_id]
+
+    ask(store, cat, "analyze")  # while the other is still open
+    assert last(store, cat, 1)[0].causation_id == requests[1].event_id
+
+    newer = cat.upload("v2")
+    store.append([newer])
+    ask(store, cat, "thumbnail")
+    assert (last(store, cat, 1)[0].correlation_id, last(store, cat, 1)[0].causation_id) == (newer.event_id, newer.event_id)
+
+
+def store_and_return(store: EventStore, events: list[NewEvent]) -> list[NewEvent]:
+    store.append(events)
+    return events
+
+
+def last(store: EventStore, life: Life, number: int) -> list[Event]:
+    return store.stream(life.stream_id)[-number:]
 
 
 def test_unknown_and_removed_items_are_left_out(store: EventStore) -> None:

@@ -197,6 +197,19 @@ def test_a_key_that_vanished_for_good_is_noted_as_removed(bucket: UploadBucket, 
     assert current_version(store, KEY) is None
 
 
+def test_a_removal_belongs_to_the_upload_of_its_version(bucket: UploadBucket, store: EventStore) -> None:
+    for body in (b"A", b"B"):
+        bucket.put(KEY, body)
+    reconcile(bucket, store)
+    bucket.delete(KEY)
+    reconcile(bucket, store)
+    *uploads, first, second = store.all()
+    for upload, removal in zip(uploads, (first, second), strict=True):
+        assert (upload.correlation_id, upload.causation_id) == (upload.event_id, None)
+        assert (removal.correlation_id, removal.causation_id) == (upload.event_id, upload.event_id)
+        assert removal.payload.version_id == upload.payload.version_id  # type: ignore[attr-defined]
+
+
 def test_an_empty_listing_is_not_the_removal_of_everything(bucket: UploadBucket, store: EventStore) -> None:
     version = bucket.put(KEY)
     reconcile(bucket, store)

@@ -135,17 +135,21 @@ CREATE TABLE outbox_held (
     PRIMARY KEY (subscriber, position)
 );
 
--- What is left to do after an item was erased from the log. `key` is forgotten with the last sweep; the receipt stays.
+-- Items that were erased: where the sweeps that are still due find their objects, and the receipt. With the last sweep
+-- bucket, key and sweep_at become NULL.
 CREATE TABLE erasures (
-    item_id    uuid PRIMARY KEY,
-    user_id    text NOT NULL CHECK (user_id <> ''),
-    bucket     text,
-    key        text,
-    erased_at  timestamptz NOT NULL DEFAULT now(),
-    sweep_at   timestamptz NOT NULL DEFAULT now(),
-    swept_at   timestamptz,
-    receipt    jsonb NOT NULL
+    item_id   uuid PRIMARY KEY,
+    user_id   text NOT NULL CHECK (user_id <> ''),
+    bucket    text,
+    key       text,
+    erased_at timestamptz NOT NULL,
+    sweep_at  timestamptz,
+    final_at  timestamptz NOT NULL,
+    swept_at  timestamptz,
+    removed   jsonb NOT NULL
 );
+CREATE INDEX erasures_due ON erasures (sweep_at) WHERE sweep_at IS NOT NULL;
+CREATE INDEX contact_sheets_items ON contact_sheets USING gin (item_ids);
 """
 
 ROLES = """

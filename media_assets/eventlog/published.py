@@ -1,0 +1,90 @@
+"""What the log tells others: which events are published, under which name, and what each one says.
+
+Identities and keys only, so that a message is small and what people uploaded stays where it is. docs/events.md shows
+every kind to those who consume them.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from media_assets.eventlog.catalogue import AnalysisCompleted, EmbeddingStored, ItemErased, ThumbnailCreated, UploadRejected
+
+PUBLISHED = {
+    ThumbnailCreated.type: "ImageProcessed",
+    AnalysisCompleted.type: "AnalysisComplete",
+    EmbeddingStored.type: "EmbeddingStored",
+    UploadRejected.type: "UploadRejected",
+    ItemErased.type: "ItemErased",
+}
+"""Event types that others hear of, and the detail type under which they do. Publishing another one is a line here."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event as others get it: `detail` is a JSON object, `occurred_at` an aware UTC datetime."""
+
+    position: int
+    event_id: uuid.UUID
+    stream_id: str
+    detail_type: str
+    occurred_at: datetime
+    detail: str
+
+
+def entries_between(connection: Connection, after: int, upto: int) -> list[Entry]:
+    """What is published of the positions after < position <= upto, in their order. Erased events are left out."""
+    return _entries(connection, "t.position > :after AND t.position <= :upto", after=after, upto=upto)
+
+
+def entries_at(connection: Connection, positions: Sequence[int]) -> list[Entry]:
+    """What is published at these positions, in order; fewer than asked for if some were erased."""
+    return _entries(connection, "t.position = ANY(:positions)", positions=list(positions))
+
+
+def _entries(connection: Connection, which: str, **parameters: Any) -> list[Entry]:
+    """Keys are those of the version that an event is about; an erased item has none any more, and no event but its last.
+
+    The thumbnail is the largest: of a ThumbnailCreated its own, of what follows the one that counts today.
+    """
+    rows = connection.execute(
+        text(f"""
+            SELECT t.position, t.event_id, t.stream_id, t.version AS stream_version, t.type, t.occurred_at, t.correlation_id,
+                   t.user_id, t.item_id, u.bucket, u.key AS original_key, t.body->>'version_id' AS version_id,
+                   coalesce(
+                       (SELECT o->>'key' FROM jsonb_array_elements(t.body->'thumbnails') o
+                        ORDER BY (o->>'size')::integer DESC LIMIT 1),
+                       (SELECT n.key FROM thumbnails n WHERE n.item_id = u.item_id AND n.version_id = u.version_id
+                        ORDER BY n.size DESC LIMIT 1)
+                   ) AS thumbnail_key,
+                   CASE WHEN t.type = 'AnalysisCompleted' THEN t.event_id::text ELSE t.body->>'analysis_id' END AS analysis_id,
+                   CASE WHEN t.type = 'UploadRejected' THEN t.body->>'code' END AS code
+            FROM told t
+            LEFT JOIN uploads u ON u.item_id = t.item_id AND u.version_id = t.body->>'version_id'
+            WHERE {which} AND t.type = ANY(:types)
+            ORDER BY t.position
+        """),
+        {**parameters, "types": list(PUBLISHED)},
+    )
+    return [_entry(dict(row)) for row in rows.mappings()]
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    stream_id, occurred_at = row.pop("stream_id"), row.pop("occurred_at").astimezone(UTC)
+    detail_type = PUBLISHED[row.pop("type")]
+    detail = {name: value for name, value in row.items() if value is not None} | {"occurred_at": occurred_at.isoformat()}
+    return Entry(
+        position=row["position"],
+        event_id=row["event_id"],
+        stream_id=stream_id,
+        detail_type=detail_type,
+        occurred_at=occurred_at,
+        detail=json.dumps(detail, default=str, ensure_ascii=False),
+    )

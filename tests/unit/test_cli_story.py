@@ -1,0 +1,166 @@
+"""How the command line tells a history: as a tree with links for people, as JSON for machines."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from media_assets.cli import story
+from media_assets.cli.story import (
+    dollars_text,
+    event_json,
+    guides_of,
+    print_events,
+    print_story,
+    run_url,
+    span_text,
+    told_json,
+)
+from media_assets.eventlog.catalogue import PayloadErased
+from media_assets.eventlog.events import Event
+from media_assets.eventlog.story import tell
+from tests.unit.eventlog.lives import NOON, Life
+from tests.unit.eventlog.test_story import because, stored
+
+DAGSTER = "http://127.0.0.1:3000"
+
+
+TREE = """\
+event                           when (UTC)      after  step       ms       US$  target  attempt   run
+uploads/ada/cat.jpg  version v1  2026-07-01
+UploadReceived                  07-01 12:20:00
+└─ MediaProbed                  07-01 12:20:01  1.0 s  probe      12            lambda            run-1
+   └─ StepFailed                07-01 12:20:02  1.0 s  thumbnail  12            lambda  5f3a0c1d  run-1
+      │  timeout: timeout in 5f3a0c1d-attempt; tried again from 12:20:00 on
+      └─ ThumbnailCreated       07-01 12:20:03  1.0 s  thumbnail  12  1.250000  lambda            run-1
+         └─ ReprocessRequested  07-01 12:20:04  1.0 s  thumbnail
+            │  generation 1: somebody asked
+            └─ UploadRejected   07-01 12:20:05  1.0 s  thumbnail  12            lambda            run-1
+                  corrupt: it is corrupt
+
+Dagster runs
+  http://127.0.0.1:3000/runs/run-1
+"""
+
+
+def history() -> list[Event]:
+    """A photo whose thumbnails failed once and were asked for anew later."""
+    cat = Life()
+    upload = cat.upload()
+    probed = because(cat.probed(), of=upload)
+    failed = because(cat.failed("thumbnail", attempt="5f3a0c1d-attempt", retry_at=NOON), of=probed)
+    thumbnails = because(cat.thumbnails(), of=failed).model_copy(update={"micro_dollars": 1_250_000})
+    request = because(cat.reprocess("thumbnail"), of=thumbnails)
+    rejected = because(cat.rejected(step="thumbnail", generation=1), of=request)
+    told = [upload, probed, failed, thumbnails, request, rejected]
+    return stored(*(event.model_copy(update={"occurred_at": NOON + timedelta(seconds=n)}) for n, event in enumerate(told)))
+
+
+def erased(events: list[Event]) -> list[Event]:
+    return [event.model_copy(update={"payload": PayloadErased()}) for event in events]
+
+
+def test_the_tree_is_a_line_an_event_with_what_there_is_to_say(capsys: pytest.CaptureFixture[str]) -> None:
+    print_story(tell(history()), DAGSTER)
+    assert capsys.readouterr().out == TREE
+
+
+def test_hostile_keys_and_messages_stay_on_their_line(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = Life("uploads/ada/[red]\x1b[2J\nx.jpg")
+    upload = hostile.upload()
+    rejected = because(hostile.rejected(code="[/red]\x1b]8;;evil\n  two"), of=upload)
+    print_story(tell(stored(upload, rejected)), None)
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "uploads/ada/[red]\\x1b[2J x.jpg" in printed
+    assert "[/red]\\x1b]8;;evil   two" in printed
+
+
+def test_erased_payloads_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    events = erased(history())
+    print_story(tell(events), None)
+    printed = capsys.readouterr().out
+    assert printed.count("erased\n") == len(events)
+    assert "uploads/" not in printed
+    assert events[0].stream_id in printed
+    assert [each["payload"] for each in (event_json(event, None) for event in events)] == [None] * len(events)
+
+
+def test_a_run_is_a_link_that_opens_in_the_ui(monkeypatch: pytest.MonkeyPatch) -> None:
+    for print_them in (lambda: print_story(tell(history()), DAGSTER), lambda: print_events("cat", history(), DAGSTER)):
+        terminal = Console(file=io.StringIO(), force_terminal=True, width=200, highlight=False, markup=False)
+        monkeypatch.setattr(story, "out", terminal)
+        monkeypatch.setattr("media_assets.cli.output.out", terminal)
+        print_them()
+        assert f";{DAGSTER}/runs/run-1\x1b\\" in terminal.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_where_a_run_opens() -> None:
+    assert run_url("a-run", "http://host:1/") == "http://host:1/runs/a-run"
+    assert run_url("a-run", None) is None
+    assert run_url(None, DAGSTER) is None
+
+
+def test_json_has_every_clear_column_and_where_the_run_opens() -> None:
+    event = history()[3]
+    told = json.loads(json.dumps(event_json(event, DAGSTER)))
+    assert set(told) == set(Event.model_fields) - {"expected_version"} | {"run_url"}
+    assert (told["payload_sha256"], told["hash"]) == ("00" * 32, "00" * 32)
+    assert (told["micro_dollars"], told["run_url"]) == (1_250_000, f"{DAGSTER}/runs/run-1")
+    assert told["correlation_id"] == str(history()[0].event_id)
+    assert told["payload"]["placeholder"]
+
+
+def test_json_of_a_tree_is_the_same_events_with_their_place() -> None:
+    told = [told_json(each, DAGSTER) for each in tell(history())]
+    assert [each["depth"] for each in told] == [0, 1, 2, 3, 4, 5]
+    assert [each["seconds_after_cause"] for each in told] == [None, 1.0, 1.0, 1.0, 1.0, 1.0]
+    for each, event in zip(told, history(), strict=True):
+        assert each.items() >= event_json(event, DAGSTER).items()
+
+
+def test_guides() -> None:
+    guides = guides_of([0, 1, 2, 2, 1, 0, 1])
+    assert [before for before, _ in guides] == ["", "├─ ", "│  ├─ ", "│  └─ ", "└─ ", "", "└─ "]
+    assert [beneath for _, beneath in guides] == ["│  ", "│  │  ", "│  │     ", "│        "[:9], "      ", "│  ", "      "]
+
+
+@given(st.lists(st.integers(0, 5), max_size=20))
+def test_every_bar_begins_below_a_joint_and_ends_in_one(wanted: list[int]) -> None:
+    depths: list[int] = []
+    for depth in wanted:
+        depths.append(min(depth, depths[-1] + 1) if depths else 0)
+    before = [guide for guide, _ in guides_of(depths)]
+    assert [len(guide) // 3 for guide in before] == depths
+    for line, guide in enumerate(before):
+        for column, character in enumerate(guide):
+            if character in "│├":
+                assert before[line + 1][column] in "│├└"
+            if character in "├└" and depths[line - 1] == depths[line]:
+                assert before[line - 1][column] == "├"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (1.26, "1.3 s"),
+        (-0.5, "-0.5 s"),
+        (61, "61 s"),
+        (600, "10 min"),
+        (3 * 3600, "3 h"),
+        (5 * 86_400, "5 d"),
+    ],
+)  # fmt: skip
+def test_spans(seconds: float, text: str) -> None:
+    assert span_text(timedelta(seconds=seconds)) == text
+
+
+def test_dollars_are_exact_to_the_millionth() -> None:
+    assert (dollars_text(1), dollars_text(12_345_678)) == ("0.000001", "12.345678")
