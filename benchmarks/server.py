@@ -46,7 +46,9 @@ class Server:
 
     def backends(self, database: str) -> list[int]:
         """Process ids of those that serve clients of the database."""
-        rows = self.run("postgres", f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}'")
+        rows = self.run(
+            "postgres", f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}' AND backend_type = 'client backend'"
+        )
         return [pid for (pid,) in rows]
 
     def owner_url(self, database: str) -> str:

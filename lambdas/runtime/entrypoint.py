@@ -94,6 +94,7 @@ def _process_all(
     request: StepRequest, process: Process, session: PipesSession, context: LambdaContext
 ) -> tuple[ItemOutcome, ...]:
     outcomes: list[ItemOutcome] = []
+    _announce(request, session)
     for item in request.items:
         slowest = max((outcome.metrics.milliseconds for outcome in outcomes), default=0)
         # The first item always starts, so that a batch of one can't starve.
@@ -159,11 +160,23 @@ def _print_origin(item: BatchItem, error: Exception) -> None:
     print(json.dumps({"item_id": item.item_id, "unexpected": type(error).__name__, "at": frames}), file=sys.stderr)
 
 
-def _report(request: StepRequest, outcomes: list[ItemOutcome], session: PipesSession) -> None:
-    """Ids, codes, counts and milliseconds: once to Dagster, once to the function's own log.
+def _announce(request: StepRequest, session: PipesSession) -> None:
+    """To the function's log before anything is done, so that a search for a correlation id, a run or an attempt finds the
+    invocations that were killed too."""
+    started = {
+        "started": request.step,
+        "batch_id": request.batch_id,
+        "attempt_id": request.attempt_id,
+        "attempt": request.attempt,
+        "run_id": session.run_id,
+        "partition_key": session.partition_key,
+        "correlation_ids": [item.correlation_id for item in request.items if item.correlation_id],
+    }
+    print(json.dumps(started), file=sys.stderr, flush=True)
 
-    The latter names the uploads too, by their correlation ids: a search for one finds every invocation that it was in.
-    """
+
+def _report(request: StepRequest, outcomes: list[ItemOutcome], session: PipesSession) -> None:
+    """Ids, codes, counts and milliseconds: once to Dagster, once to the function's own log."""
     codes = Counter(outcome.error.code.value for outcome in outcomes if outcome.error is not None)
     figures = {
         "step": request.step,
@@ -176,9 +189,4 @@ def _report(request: StepRequest, outcomes: list[ItemOutcome], session: PipesSes
         "bytes_in": sum(outcome.metrics.bytes_in for outcome in outcomes),
     }
     session.log.info(json.dumps(figures))
-    whose = {
-        "run_id": session.run_id,
-        "partition_key": session.partition_key,
-        "correlation_ids": [item.correlation_id for item in request.items if item.correlation_id],
-    }
-    print(json.dumps(figures | whose), file=sys.stderr)
+    print(json.dumps(figures | {"run_id": session.run_id, "partition_key": session.partition_key}), file=sys.stderr)

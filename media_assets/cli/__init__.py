@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from rich.text import Text
 from sqlalchemy.exc import OperationalError
 
-from media_assets.cli import demo, erase, items, relay, stack, work
+from media_assets.cli import costs, demo, erase, items, relay, stack, verify, work
 from media_assets.cli.output import CommandError, err, plain
 from media_assets.dispatch.errors import TargetUnavailableError
 from media_assets.eventlog.items import ItemNotFoundError
+from media_assets.eventlog.rebuild import RebuildError
 from media_assets.local.stack import StackBusyError
 from media_assets.settings import SettingMissingError
 
@@ -26,12 +27,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, work.replay,
-    work.reprocess, erase.erase, relay.relay, stack.env, demo.demo,
+    stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, work.reprocess,
+    costs.costs, verify.verify, verify.replay, verify.rebuild, erase.erase, relay.relay, stack.env, demo.demo,
 ):  # fmt: skip
     app.command()(command)
 
-_TOLD = (CommandError, ItemNotFoundError, SettingMissingError, TargetUnavailableError, StackBusyError)
+_TOLD = (CommandError, ItemNotFoundError, SettingMissingError, TargetUnavailableError, StackBusyError, RebuildError)
 
 
 def main() -> None:
@@ -48,7 +49,11 @@ def main() -> None:
     except (BotoCoreError, ClientError) as error:
         _fail(f"AWS doesn't answer as it should: {error}; is the stack up? media-assets up")
     except ValidationError as error:
-        _fail("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)))
+        _fail(
+            "; ".join(
+                ": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors(include_input=False)
+            )
+        )
 
 
 def _fail(message: str) -> None:

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
 
 
 def not_running(settings: Settings) -> str:
-    return (
-        f"the stack in {settings.state_dir} is not running, or not all of it; media-assets up starts what is missing"
-        " (MEDIA_STATE_DIR names another folder)"
-    )
+    """Which parts of the one-machine stack are missing, as a sentence for a person."""
+    parts = Stack(settings).parts()
+    dead = [name for name, runs in parts.items() if not runs]
+    if len(dead) == len(parts):
+        missing = "is not running; media-assets up starts it"
+    else:
+        missing = f"does not run as a whole: {' and '.join(dead)} ended; media-assets up starts what is missing"
+    return f"the stack in {settings.state_dir} {missing} (MEDIA_STATE_DIR names another folder)"
 
 
 @cache

@@ -16,8 +16,6 @@ from media_assets.erasure.eraser import Eraser, Target
 from media_assets.erasure.sweep import SweepError
 from media_assets.eventlog.erasure import Erasure
 
-_LISTED = 20
-
 
 def erase(
     items: Annotated[
@@ -53,11 +51,11 @@ def erase(
     receipts, errors = _erase(eraser, targets, reason)
     if as_json:
         print_json(receipts)
+    elif user is not None:
+        _print_summary(receipts, user)
     else:
-        for receipt in receipts if user is None else []:
+        for receipt in receipts:
             _print_receipt(receipt)
-        if user is not None:
-            _print_summary(receipts, user)
     for error in errors:
         err.print(plain(error, "yellow"), soft_wrap=True)
     if errors:
@@ -68,9 +66,12 @@ def _confirm(targets: list[Target], user: str | None) -> None:
     if not sys.stdin.isatty():
         raise CommandError("erasing can't be undone: say --yes where nobody can be asked")
     if user is None:
-        for target in [target for target in targets if target.address][:_LISTED]:
-            err.print(plain(f"  s3://{'/'.join(target.address or ())}"), soft_wrap=True)
-    what = f"{len(targets)} items" + (f" and whatever else is in the bucket of user {user}" if user else "")
+        for target in targets:
+            if target.address is not None:
+                err.print(plain(f"  s3://{'/'.join(target.address)}"), soft_wrap=True)
+    what = (
+        "this" if user is None else f"all {len(targets)} items of user {user}, and what else is in that folder of the bucket,"
+    )
     typer.confirm(f"Erase {what} for good?", abort=True, err=True)
 
 
@@ -98,29 +99,33 @@ def _receipt(erasure: Erasure, is_new: bool) -> dict[str, Any]:
 
 
 def _print_receipt(receipt: dict[str, Any]) -> None:
-    removed, rows = receipt["removed"], receipt["removed"]["rows"]
     if receipt["erased_before"]:
         print_line(f"item {receipt['item_id']} was erased at {receipt['erased_at']}; nothing is left of it")
     else:
+        rows = {model: number for model, number in receipt["removed"]["rows"].items() if number}
         print_line(f"item {receipt['item_id']} is erased", "green")
-        print_line(f"  {removed['payloads']} event payloads, {removed['vectors']} vectors")
-        print_line(f"  {sum(rows.values())} rows: {', '.join(f'{model} {number}' for model, number in rows.items() if number)}")
-        print_line(
-            f"  {removed['object_versions']} versions of the original, {removed['derived_objects']} derived objects,"
-            f" {removed['contact_sheets']} contact sheets"
-        )
+        print_line(f"  event log     payloads {receipt['removed']['payloads']}")
+        print_line(f"  read models   {', '.join(f'{model} {number}' for model, number in rows.items())}")
+        print_line(f"  bucket        {_bucket([receipt])}")
     if not receipt["complete"]:
-        print_line(f"  the second sweep is due at {receipt['second_sweep_at']}")
+        print_line(f"  second sweep  due at {receipt['second_sweep_at']}")
 
 
 def _print_summary(receipts: list[dict[str, Any]], user: str) -> None:
-    def total(name: str) -> int:
-        return sum(receipt["removed"][name] for receipt in receipts)
-
-    print_line(f"{len(receipts)} items of user {user} are erased")
+    print_line(f"items of user {user} that are erased: {len(receipts)}", "green")
     if receipts:
-        print_line(
-            f"  {total('payloads')} event payloads, {total('vectors')} vectors,"
-            f" {total('object_versions')} versions of originals, {total('derived_objects')} derived objects, {total('contact_sheets')} contact sheets"
-        )
-        print_line(f"  the last second sweep is due at {receipts[-1]['second_sweep_at']}")
+        print_line(f"  event log     payloads {_total(receipts, 'payloads')}")
+        print_line(f"  read models   rows {sum(sum(receipt['removed']['rows'].values()) for receipt in receipts)}")
+        print_line(f"  bucket        {_bucket(receipts)}")
+        print_line(f"  second sweep  the last is due at {receipts[-1]['second_sweep_at']}")
+
+
+def _bucket(receipts: list[dict[str, Any]]) -> str:
+    return (
+        f"versions of the original {_total(receipts, 'object_versions')},"
+        f" derived objects {_total(receipts, 'derived_objects')}, contact sheets {_total(receipts, 'contact_sheets')}"
+    )
+
+
+def _total(receipts: list[dict[str, Any]], name: str) -> int:
+    return sum(receipt["removed"][name] for receipt in receipts)

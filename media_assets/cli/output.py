@@ -71,3 +71,11 @@ def bytes_text(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError("unreachable")
+
+
+def money_text(micro_dollars: int) -> str:
+    """`1234567` as `$1.23`, `123` as `$0.000123`: below a dollar every digit, from a dollar on cents, rounded up."""
+    if micro_dollars < 1_000_000:
+        return f"${micro_dollars / 1_000_000:.6f}"
+    cents = -(-micro_dollars // 10_000)
+    return f"${cents // 100:,}.{cents % 100:02}"

@@ -9,7 +9,7 @@ from typing import Any
 from rich.cells import cell_len
 from rich.text import Text
 
-from media_assets.cli.output import out, plain, print_line, print_table
+from media_assets.cli.output import money_text, out, plain, print_line, print_table
 from media_assets.eventlog.catalogue import (
     ItemErased,
     PayloadErased,
@@ -25,9 +25,9 @@ from media_assets.eventlog.story import Told
 _SHORT = 8
 """Characters of a run or attempt id that a person sees."""
 _NOT_SHOWN = {"payload", "expected_version", "payload_sha256", "hash"}
-_COLUMNS = ("event", "when (UTC)", "after", "step", "ms", "US$", "target", "attempt", "run")
+_COLUMNS = ("event", "when (UTC)", "after", "step", "ms", "cost", "target", "attempt", "run")
 _HEADER = [Text(name, "dim") for name in _COLUMNS]
-_TO_THE_RIGHT = {"after", "ms", "US$"}
+_TO_THE_RIGHT = {"after", "ms", "cost"}
 _STYLES = {"UploadRejected": "yellow", "StepFailed": "yellow", "StepAbandoned": "red", "ItemErased": "red"}
 
 
@@ -88,7 +88,7 @@ def print_story(stories: Sequence[Told], dagster_url: str | None) -> None:
             out.print(_line(_heading(told.event), "bold"))
         _print_row(row, widths)
         if remark := _remark(told.event):
-            out.print(plain(below, "dim") + _line(remark))
+            out.print(Text.assemble((below, "dim"), _line(remark)))
     _print_runs(stories, dagster_url)
 
 
@@ -116,23 +116,18 @@ def span_text(span: timedelta) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
-def dollars_text(micro_dollars: int) -> str:
-    """Millionths of a dollar as dollars, to the millionth."""
-    return f"{micro_dollars // 1_000_000}.{micro_dollars % 1_000_000:06}"
-
-
 def _row(told: Told, guide: str, dagster_url: str | None) -> list[Text]:
     event, after = told.event, told.after
     cells = (
         "" if after is None else span_text(after),
         event.step or "",
         str(event.milliseconds or ""),
-        dollars_text(event.micro_dollars) if event.micro_dollars else "",
+        money_text(event.micro_dollars) if event.micro_dollars else "",
         event.target or "",
         (event.attempt_id or "")[:_SHORT],
     )
     return [
-        plain(guide, "dim") + plain(event.type, _STYLES.get(event.type, "")),
+        Text.assemble((guide, "dim"), plain(event.type, _STYLES.get(event.type, ""))),
         plain(f"{event.occurred_at:%m-%d %H:%M:%S}"),
         *map(plain, cells),
         _run(event, dagster_url),

@@ -1,4 +1,4 @@
-"""Commands about work: status, reprocess, replay."""
+"""Commands about work: status, reprocess."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import Progress
 from sqlalchemy import text
 
 from media_assets.cli import connection
-from media_assets.cli.output import CommandError, Json, err, print_json, print_line, print_table
+from media_assets.cli.costs import print_spent_budgets, spent_budgets
+from media_assets.cli.output import CommandError, Json, print_json, print_line, print_table
 from media_assets.dispatch.breakers import open_breakers
 from media_assets.eventlog.items import counts_by_state, resolve
-from media_assets.eventlog.replay import verify_replay
+from media_assets.eventlog.outbox import held_entries, outbox_lag, relay_is_at_work
 from media_assets.steps.catalogue import STEPS, with_dependents
 from media_assets.steps.pending import step_counts
 from media_assets.steps.reprocess import dead_items, request_reprocessing
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _RUNS_SHOWN = 5
+_HELD_SHOWN = 5
 
 
 def status(as_json: Json = False) -> None:
-    """Show items by state and step, queue depths and the last runs.
+    """Show items by state and step, queue depths, what is still to be published, and the last runs.
 
     Example: media-assets status --json
     """
@@ -40,6 +41,14 @@ def status(as_json: Json = False) -> None:
             {"target": b.target, "open_until": b.open_until.isoformat(timespec="seconds"), "reason": b.reason}
             for b in open_breakers(db)
         ]
+        lag, held = outbox_lag(db), held_entries(db, _HELD_SHOWN)
+        outbox = {
+            "lag_events": lag.events,
+            "lag_seconds": round(lag.seconds, 1),
+            "held": lag.held,
+            "relay_is_at_work": relay_is_at_work(db),
+        }
+        spent = spent_budgets(db, settings)
         rejections = db.execute(
             text("SELECT rejection_code, count(*) FROM items WHERE state = 'rejected' GROUP BY 1 ORDER BY 1")
         ).all()
@@ -54,6 +63,8 @@ def status(as_json: Json = False) -> None:
                 "runs": runs,
                 "rejections": dict(row._tuple() for row in rejections),
                 "breakers": breakers,
+                "spent_budgets": spent,
+                "outbox": outbox,
             }
         )
         return
@@ -64,10 +75,19 @@ def status(as_json: Json = False) -> None:
     print_table("steps", ("step", *columns), [(name, *(counts[c] for c in columns)) for name, counts in steps.items()])
     print_table("queues", ("queue", "waiting", "in flight"), [(n, q["waiting"], q["in_flight"]) for n, q in queues.items()])
     print_table(
+        "outbox",
+        ("to publish", "for seconds", "held", "relay"),
+        [(lag.events, f"{lag.seconds:.0f}", lag.held, "at work" if outbox["relay_is_at_work"] else "not at work")],
+    )
+    print_table(
         "last runs", ("run", "job", "hour", "status"), [(r["run_id"][:8], r["job"], r["hour"], r["status"]) for r in runs]
     )
     for breaker in breakers:
         print_line(f"{breaker['target']} is paused until {breaker['open_until']}: {breaker['reason']}", "yellow")
+    print_spent_budgets(spent, sum(counts["over_budget"] for counts in steps.values()))
+    for each in held:
+        said = f"position {each.position} holds back {each.stream_id}, refused {each.attempts} times: {each.error}"
+        print_line(said, "yellow")
 
 
 def _queue_depths(sqs: SQSClient, queue_url: str) -> dict[str, dict[str, int]]:
@@ -141,30 +161,3 @@ def reprocess(
 def _request(step: str, item_ids: list[uuid.UUID], only: bool) -> int:
     steps = [step] if only else with_dependents(step)
     return request_reprocessing(connection.store(), item_ids, steps, reason="asked for on the command line")
-
-
-def replay(
-    verify: Annotated[bool, typer.Option("--verify", help="Compare with the live read models; change nothing.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Fold the whole event log anew, beside the live read models, and compare. Exit status 1 if they differ.
-
-    Example: media-assets replay --verify
-    """
-    if not verify:
-        raise CommandError("say what to do with the replay: media-assets replay --verify")
-    settings = connection.settings()
-    with Progress(console=err, transient=True) as progress:
-        task = progress.add_task("replaying", total=None)
-        result = verify_replay(
-            settings.owner_database_url, lambda done, total: progress.update(task, completed=done, total=total)
-        )
-    if as_json:
-        print_json(vars(result))
-    else:
-        verdict, style = ("identical", "green") if result.identical else ("different", "red")
-        print_line(
-            f"{verdict}: {result.events} events, live {result.live_digest[:16]}, replayed {result.replayed_digest[:16]}", style
-        )
-    if not result.identical:
-        raise typer.Exit(1)

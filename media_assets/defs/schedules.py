@@ -1,6 +1,7 @@
-"""Daily: make bucket and log agree, then run every check."""
+"""Hourly: anchor the log. Daily: make bucket and log agree, then run every check."""
 
 from collections import Counter
+from datetime import UTC, datetime
 
 from dagster import (
     AssetMaterialization,
@@ -13,6 +14,8 @@ from dagster import (
     op,
 )
 
+from media_assets.anchors.bucket import AnchorBucket
+from media_assets.anchors.proof import anchor_log
 from media_assets.defs.partitions import key_of
 from media_assets.defs.resource import MediaResource
 from media_assets.eventlog.catalogue import UploadReceived
@@ -35,6 +38,21 @@ def reconcile_uploads_job() -> None:
     compare_and_repair()
 
 
+@op
+def verify_and_anchor(context: OpExecutionContext, media: MediaResource) -> None:
+    """Write the hash of the log's head where nobody can change it. Fails if the log is broken, and says where."""
+    bucket = AnchorBucket(media.s3, media.settings.anchor_bucket)
+    proof, anchor = anchor_log(media.store.engine, bucket, media.settings.stage, datetime.now(UTC))
+    for sentence in proof.evidence:
+        context.log.warning(sentence)
+    context.log.info(f"anchored position {anchor.position}" if anchor else "nothing was appended since the last anchor")
+
+
+@job(description="Verify what was appended since the last anchor and write another one, under Object Lock.")
+def anchor_log_job() -> None:
+    verify_and_anchor()
+
+
 checks_job = define_asset_job(
     "all_checks",
     selection=AssetSelection.all_asset_checks(),
@@ -46,6 +64,9 @@ reconcile_uploads = ScheduleDefinition(
     job=reconcile_uploads_job,
     cron_schedule="15 3 * * *",
     default_status=DefaultScheduleStatus.RUNNING,
+)
+hourly_anchor = ScheduleDefinition(
+    name="hourly_anchor", job=anchor_log_job, cron_schedule="5 * * * *", default_status=DefaultScheduleStatus.RUNNING
 )
 daily_checks = ScheduleDefinition(
     name="daily_checks", job=checks_job, cron_schedule="45 3 * * *", default_status=DefaultScheduleStatus.RUNNING

@@ -23,6 +23,7 @@ from media_assets.dispatch.outcomes import Recorded, RetryPolicy, record
 from media_assets.eventlog.catalogue import StepFailed, UploadRejected
 from media_assets.eventlog.errors import StreamClosedError
 from media_assets.eventlog.events import item_stream
+from media_assets.eventlog.incarnations import erased_items
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.budgets import resume_spending
@@ -37,7 +38,7 @@ _SAMPLE = 24
 
 @dataclass
 class Tally:
-    """What a drain did to one hour's items. `erased` ones were erased while they were computed. `sample` holds the ids of
+    """What a drain did to one hour's items. `erased` ones were erased since they were claimed. `sample` holds the ids of
     some that were processed, `reasons` counts the codes of what was rejected or failed."""
 
     processed: int = 0
@@ -128,9 +129,13 @@ class _Drain:
         try:
             while running or (queue and self._broken is None):
                 while queue and self._broken is None and len(running) < self.settings.dispatch_threads:
-                    works = queue.pop()
+                    works = self._without_erased(queue.pop())
+                    if not works:
+                        continue
                     invocation = Invocation(self.step, works, self._request(works))
                     running[pool.submit(invocation.send, self.invoke)] = invocation
+                if not running:
+                    break
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     queue.extend(reversed(self._settle(running.pop(future), future)))
@@ -139,6 +144,16 @@ class _Drain:
             for invocation in running.values():
                 self._owe(invocation)
             raise
+
+    def _without_erased(self, works: list[Work]) -> list[Work]:
+        """What wasn't erased while it waited for its turn. The last sweep of an erased item counts on nothing being sent."""
+        with self.store.engine.begin() as connection:
+            erased = erased_items(connection, [work.item_id for work in works])
+            gone = [work for work in works if work.item_id in erased]
+            self._claims.settle(connection, gone)
+        for work in gone:
+            self._tallies[work.hour].erased += 1
+        return [work for work in works if work.item_id not in erased]
 
     def _settle(self, sent: Invocation, future: Future[Manifest]) -> list[list[Work]]:
         """Commit what a batch came to. Returns the batches to send instead if it died."""
@@ -184,7 +199,7 @@ class _Drain:
         self, works: Sequence[Work], manifest: Manifest, costs: Mapping[uuid.UUID, int], erased: Sequence[Work]
     ) -> Recorded:
         with self.store.engine.begin() as connection:
-            owed = self._claims.collect(connection, works)
+            owed = self._claims.owed(connection, works)
             recorded = record(
                 works,
                 manifest,
@@ -193,14 +208,15 @@ class _Drain:
                 policy=self._policy,
                 run_id=self.run_id,
                 now=datetime.now(UTC),
-                charges={work.item_id: costs[work.item_id] + owed.get(work.item_id, 0) for work in works},
+                charges=costs,
+                owed=owed,
             )
             if works and len(recorded.postponed) == len(works) and not recorded.outages:
                 attempt = works[0].attempt
                 if attempt > self._policy.max_attempts:
                     raise ManifestError(f"{self.step.name} started none of {len(works)} items, {attempt} times in a row")
             self.store.append(recorded.events, connection)
-            self._claims.settle(connection, [*recorded.processed, *recorded.rejected, *recorded.failed, *erased])
+            self._claims.settle(connection, [*recorded.processed, *recorded.rejected, *recorded.failed, *erased], owed)
             self._claims.owe(connection, recorded.postponed, recorded.owed)
             self._claims.release(connection, recorded.postponed)
             if not recorded.outages:

@@ -34,7 +34,7 @@ class RetryPolicy:
 @dataclass
 class Recorded:
     """What becomes of a batch. `postponed` items have no outcome: not attempted, or kept from one by `outages`. What that
-    cost they owe, in micro-dollars."""
+    cost they owe from now on, in micro-dollars."""
 
     events: list[NewEvent] = field(default_factory=list)
     processed: list[Work] = field(default_factory=list)
@@ -55,8 +55,10 @@ def record(
     run_id: str | None,
     now: datetime,
     charges: Mapping[uuid.UUID, int],
+    owed: Mapping[uuid.UUID, int],
 ) -> Recorded:
-    """Events for what a verified manifest says of `works`; `charges` are what each has to pay for, in micro-dollars.
+    """Events for what a verified manifest says of `works`; `charges` are what this batch cost each,
+    `owed` what earlier attempts did, in micro-dollars.
 
     Raises ManifestError if a result isn't what the step promises.
     """
@@ -74,13 +76,13 @@ def record(
             milliseconds=outcome.metrics.milliseconds,
             tokens_in=outcome.metrics.tokens_in,
             tokens_out=outcome.metrics.tokens_out,
-            micro_dollars=charges[work.item_id],
+            micro_dollars=charges[work.item_id] + owed.get(work.item_id, 0),
         )
         if outcome.error is None:
             recorded.events.append(_result(step, recipe, work, outcome, execution, now))
             recorded.processed.append(work)
         else:
-            _error(recorded, recipe, work, outcome.error, execution, policy, now)
+            _error(recorded, recipe, work, outcome.error, execution, charges[work.item_id], policy, now)
     return recorded
 
 
@@ -100,6 +102,7 @@ def _error(
     work: Work,
     error: ItemError,
     execution: Execution,
+    charge: int,
     policy: RetryPolicy,
     now: datetime,
 ) -> None:
@@ -123,10 +126,10 @@ def _error(
             recorded.rejected.append(work)
         case Disposition.AGAIN:
             recorded.postponed.append(work)
-            recorded.owed[work.item_id] = execution.micro_dollars
+            recorded.owed[work.item_id] = charge
         case Disposition.OUTAGE:
             recorded.postponed.append(work)
-            recorded.owed[work.item_id] = execution.micro_dollars
+            recorded.owed[work.item_id] = charge
             recorded.outages.append(f"{error.code}: {error.message}")
         case Disposition.FAIL:
             failures = work.failures + 1

@@ -14,7 +14,8 @@ _ANALYSIS_FIELDS = {"category": str, "summary": str, "tags": list, "objects": li
 class Payload(BaseModel):
     """What an event says beyond its clear columns. `schema_version` rises when a field changes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Infinity and NaN as they are, which Postgres refuses: null would be something else than was told.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
     type: ClassVar[str]
     schema_version: ClassVar[int] = 1
 

@@ -7,7 +7,7 @@ erased is the key's item of today.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import Connection, text
 
@@ -32,6 +32,14 @@ def last_erased(connection: Connection, address: Address) -> uuid.UUID | None:
     """The newest item of an address that was erased."""
     number = _numbers(connection, [address])[address]
     return item_id_of(*address, number - 1) if number else None
+
+
+def erased_items(connection: Connection, item_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these items that were erased."""
+    rows = connection.execute(
+        text("SELECT item_id FROM events WHERE type = 'ItemErased' AND item_id = ANY(:ids)"), {"ids": list(item_ids)}
+    )
+    return set(rows.scalars())
 
 
 def receive_uploads(store: EventStore, uploads: Sequence[NewEvent]) -> list[NewEvent]:
@@ -73,11 +81,7 @@ def _numbers(connection: Connection, addresses: Iterable[Address]) -> dict[Addre
     numbers = range(1)
     while unsure:
         candidates = {item_id_of(*address, number) for address in unsure for number in numbers}
-        erased = set(
-            connection.execute(
-                text("SELECT item_id FROM events WHERE type = 'ItemErased' AND item_id = ANY(:ids)"), {"ids": list(candidates)}
-            ).scalars()
-        )
+        erased = erased_items(connection, candidates)
         for address in unsure:
             living = (number for number in numbers if item_id_of(*address, number) not in erased)
             if (number := next(living, None)) is not None:

@@ -56,7 +56,7 @@ def _entries(connection: Connection, which: str, **parameters: Any) -> list[Entr
     """
     rows = connection.execute(
         text(f"""
-            SELECT t.position, t.event_id, t.stream_id, t.version AS stream_version, t.type, t.occurred_at, t.correlation_id,
+            SELECT t.event_id, t.position, t.stream_id, t.version AS stream_version, t.type, t.occurred_at, t.correlation_id,
                    t.user_id, t.item_id, u.bucket, u.key AS original_key, t.body->>'version_id' AS version_id,
                    coalesce(
                        (SELECT o->>'key' FROM jsonb_array_elements(t.body->'thumbnails') o
@@ -77,8 +77,7 @@ def _entries(connection: Connection, which: str, **parameters: Any) -> list[Entr
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    stream_id, occurred_at = row.pop("stream_id"), row.pop("occurred_at").astimezone(UTC)
-    detail_type = PUBLISHED[row.pop("type")]
+    stream_id, detail_type, occurred_at = row.pop("stream_id"), PUBLISHED[row.pop("type")], row["occurred_at"].astimezone(UTC)
     detail = {name: value for name, value in row.items() if value is not None} | {"occurred_at": occurred_at.isoformat()}
     return Entry(
         position=row["position"],

@@ -18,7 +18,7 @@ from media_assets.eventlog.errors import (
 )
 from media_assets.eventlog.events import Event, NewEvent
 from media_assets.eventlog.log import Appended, Erased, EventLog
-from media_assets.eventlog.stored import new_row, read_event
+from media_assets.eventlog.stored import batch_json, read_event
 
 _READ = """
     SELECT e.*, upcast(e.type, e.schema_version, p.body) AS body FROM events e LEFT JOIN event_payloads p USING (event_id)
@@ -85,7 +85,7 @@ class EventStore(EventLog):
         if connection is None:
             with self.engine.begin() as own:
                 return self._call(query, events, own)
-        batch = json.dumps([new_row(event) for event in events])
+        batch = batch_json(events)
         try:
             return connection.execute(text(query), {"batch": batch}).all()
         except DBAPIError as error:
@@ -106,7 +106,7 @@ def _named(error: DBAPIError) -> Exception:
         return error
     detail = json.loads(error.orig.diag.message_detail)  # type: ignore[union-attr]
     if state == "MA001":
-        return ConcurrencyError(**detail)
+        return ConcurrencyError(detail["stream_id"], detail["expected"], detail["actual"])
     if state == "MA004":
         return StreamClosedError(frozenset(detail))
     if state == "MA006":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pydantic_core import PydanticSerializationError
 
 from media_assets.eventlog.catalogue import CATALOGUE, Payload, PayloadErased
 from media_assets.eventlog.errors import FutureSchemaError, UnknownEventTypeError
@@ -35,6 +38,24 @@ def read_payload(type: str, schema_version: int, body: Mapping[str, Any] | None)
     if schema_version > CATALOGUE[type].schema_version:
         raise FutureSchemaError(type, schema_version, CATALOGUE[type].schema_version)
     return PayloadErased() if body is None else CATALOGUE[type].model_validate(body)
+
+
+def batch_json(events: Sequence[NewEvent]) -> str:
+    """The rows of events as a JSON array, for append_batch. Serialized by pydantic's core, in a tenth of the time that a
+    vector takes otherwise, unless there is a character to replace."""
+    try:
+        batch = f"[{','.join(map(_row_json, events))}]"
+    except PydanticSerializationError:  # a lone surrogate is no UTF-8
+        batch = None
+    if batch is None or "\\u0000" in batch:
+        return json.dumps([new_row(event) for event in events])
+    return batch
+
+
+def _row_json(event: NewEvent) -> str:
+    payload = event.payload
+    columns = event.model_dump_json(exclude={"payload"}).removesuffix("}")
+    return f'{columns},"type":"{payload.type}","schema_version":{payload.schema_version},"body":{payload.model_dump_json()}}}'
 
 
 def new_row(event: NewEvent) -> dict[str, Any]:

@@ -18,10 +18,12 @@ class Memory(BaseModel):
     emulator_port: int | None = None
     """Kept over restarts: links in Dagster's history carry it."""
     outputs: StackOutputs | None = None
+    relay: ProcessRecord | None = None
+    relay_fingerprint: str | None = None
     dagster: DagsterRecord | None = None
     dagster_port: int | None = None
     dagster_fingerprint: str | None = None
-    """Of the environment and sources that the running Dagster was started with."""
+    """Of the environment and sources that the running Dagster was started with; the relay's is the same of the relay."""
     dagster_version: str | None = None
     """The Dagster that last migrated its tables."""
 

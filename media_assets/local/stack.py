@@ -1,4 +1,4 @@
-"""The one-machine stack: embedded Postgres, the AWS emulator with the deployment in it, and Dagster.
+"""The one-machine stack: embedded Postgres, the AWS emulator with the deployment in it, the outbox relay, and Dagster.
 
 `up` brings it from any state, after a crash of any part at any moment, to one where everything runs; what runs already is
 kept. Everything it knows is in the state folder, so any later process finds the stack again.
@@ -24,6 +24,7 @@ from sqlalchemy import create_engine
 
 from media_assets.eventlog import migrate
 from media_assets.eventlog.embedding_index import ensure_embedding_index
+from media_assets.eventlog.outbox import relay_is_at_work
 from media_assets.local.dagster_processes import PROJECT, DagsterProcesses
 from media_assets.local.deploy import deploy, store_model_api_key
 from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
@@ -32,6 +33,7 @@ from media_assets.local.memory import Memory
 from media_assets.local.missed_uploads import import_missed_uploads
 from media_assets.local.ports import LOOPBACK, free_port
 from media_assets.local.postgres import DAGSTER_DATABASE, MEDIA_DATABASE, EmbeddedPostgres
+from media_assets.local.relay_process import RelayProcess, relay_environment
 from media_assets.local.synth import synthesize
 from media_assets.settings import Settings
 
@@ -67,6 +69,7 @@ class Stack:
         logs = self._folder / "logs"
         self._postgres = EmbeddedPostgres(self._folder / "postgres", logs / "postgres.log")
         self._emulator = Emulator(self._folder / "emulator", logs / "emulator.log")
+        self._relay = RelayProcess(self._folder / "relay", logs)
         self._dagster = DagsterProcesses(self._folder / "dagster", logs, definitions, project)
 
     def up(self, on_progress: Progress = lambda message: None) -> StackInfo:
@@ -94,7 +97,9 @@ class Stack:
             memory.save(self._file)
             if emulator_restarted:
                 self._import_missed_uploads(memory, on_progress)
+            self._start_relay(memory, undo, anyway=database_restarted)
             self._start_dagster(memory, undo, on_progress, anyway=database_restarted)
+            self._await_relay(memory, on_progress)
             undo.pop_all()
         return StackInfo(environment=self._environment(memory), emulator_was_restarted=emulator_restarted)
 
@@ -107,18 +112,27 @@ class Stack:
             return
         with self._alone():
             self._dagster.stop()
+            self._relay.stop()
             self._emulator.stop()
             self._postgres.stop()
 
+    def parts(self) -> dict[str, bool]:
+        """Which parts there are, by names for a person, and whether each of them runs."""
+        memory = Memory.load(self._file)
+        dagster = memory.dagster
+        processes = {
+            "the AWS emulator": memory.emulator,
+            "the relay": memory.relay,
+            "Dagster's code server": dagster and dagster.code_server,
+            "Dagster's webserver": dagster and dagster.webserver,
+            "Dagster's daemon": dagster and dagster.daemon,
+        }
+        alive = {name: process is not None and process.is_alive for name, process in processes.items()}
+        return {"Postgres": self._postgres.is_running, **alive}
+
     def info(self) -> StackInfo | None:
         """The stack if every part of it runs, else None."""
-        memory = Memory.load(self._file)
-        runs = (
-            (memory.emulator is not None and memory.emulator.is_alive)
-            and (memory.dagster is not None and memory.dagster.is_alive)
-            and self._postgres.is_running
-        )
-        return StackInfo(environment=self._environment(memory)) if runs else None
+        return StackInfo(environment=self._environment(Memory.load(self._file))) if all(self.parts().values()) else None
 
     def running_environment(self) -> dict[str, str] | None:
         """What `media-assets env` prints; None unless every part runs."""
@@ -167,6 +181,7 @@ class Stack:
         if memory.emulator and memory.emulator.is_alive and self._emulator.is_ready(memory.emulator_port or 0):
             say("The AWS emulator runs already")
             return False
+        self._relay.stop()  # it would find an emulator that takes everything and has no bus yet
         self._emulator.stop()
         undo.callback(self._emulator.stop)
         memory.emulator_port = _choose_port("The AWS emulator", memory.emulator_port, _USUAL_EMULATOR_PORT, say)
@@ -206,24 +221,46 @@ class Stack:
         if said:
             say(said)
 
+    def _start_relay(self, memory: Memory, undo: ExitStack, *, anyway: bool) -> None:
+        """What waits for a Postgres that was down waits for up to two minutes, so it is started `anyway`."""
+        environment = relay_environment(self._environment(memory))
+        fingerprint = self._fingerprint(environment)
+        if memory.relay and memory.relay.is_alive and not anyway and memory.relay_fingerprint == fingerprint:
+            return
+        self._relay.stop()
+        undo.callback(self._relay.stop)
+        memory.relay_fingerprint = fingerprint
+        memory.relay = self._relay.start(base_environment() | environment)
+        memory.save(self._file)
+
+    def _await_relay(self, memory: Memory, say: Progress) -> None:
+        """It starts while Dagster does, which takes longer."""
+        if memory.relay is None or memory.outputs is None:
+            return
+        database = create_engine(self._postgres.url(MEDIA_DATABASE, "psycopg", APPLICATION_ROLE))
+        with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            self._relay.wait(memory.relay, lambda: relay_is_at_work(connection))
+        database.dispose()
+        say(f"The relay publishes on {memory.outputs.event_bus}")
+
     def _start_dagster(self, memory: Memory, undo: ExitStack, say: Progress, *, anyway: bool) -> None:
         """All of it or nothing: a run whose code server was killed has nobody who would end it."""
         began = time.monotonic()
         runs = memory.dagster is not None and memory.dagster.is_alive
-        if runs and not anyway and memory.dagster_fingerprint == self._fingerprint(memory):
+        if runs and not anyway and memory.dagster_fingerprint == self._fingerprint(self._environment(memory)):
             say("Dagster runs already")
             return
         self._dagster.stop()
         undo.callback(self._dagster.stop)
         memory.dagster_port = _choose_port("Dagster", memory.dagster_port, _USUAL_DAGSTER_PORT, say)
-        memory.dagster_fingerprint = self._fingerprint(memory)
+        memory.dagster_fingerprint = self._fingerprint(self._environment(memory))
         memory.dagster = self._dagster.start(base_environment() | self._environment(memory), memory.dagster_port)
         memory.save(self._file)
         say(f"Dagster is ready on {LOOPBACK}:{memory.dagster_port} ({_seconds_since(began)})")
 
-    def _fingerprint(self, memory: Memory) -> str:
-        """Changes with whatever Dagster reads once, when it starts: its environment, its configuration, our sources."""
-        told = [self._dagster.definitions, self._environment(memory)]
+    def _fingerprint(self, environment: dict[str, str]) -> str:
+        """Changes with whatever a process reads once, when it starts: its environment, its configuration, our sources."""
+        told = [self._dagster.definitions, environment]
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         sources = (path for folder in ("media_assets", "lambdas") for path in sorted((PROJECT / folder).rglob("*.py")))
         for path in (self._project / "dagster.yaml", *sources):
@@ -236,6 +273,8 @@ class Stack:
             {
                 "MEDIA_BUCKET": memory.outputs.bucket,
                 "MEDIA_UPLOAD_QUEUE_URL": memory.outputs.upload_queue_url,
+                "MEDIA_EVENT_BUS": memory.outputs.event_bus,
+                "MEDIA_ANCHOR_BUCKET": memory.outputs.anchor_bucket,
                 "MEDIA_CONTACT_SHEET_BASE_URL": f"{endpoint_url}/{memory.outputs.bucket}",
             }
             if memory.outputs

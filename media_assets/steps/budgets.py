@@ -124,6 +124,18 @@ def accounts(connection: Connection, settings: Settings, users: Iterable[str], t
     return {user: Account(limits[user], spent, reserved) for user, spent, reserved in rows}
 
 
+def owed(connection: Connection) -> int:
+    """What attempts without an outcome have cost so far that no event tells of yet, in micro-dollars."""
+    return int(
+        connection.execute(
+            text("""
+                SELECT coalesce(sum(c.owed_micro_dollars), 0) FROM claims c JOIN steps s USING (item_id, step)
+                WHERE s.state = 'pending'
+            """)
+        ).scalar_one()
+    )
+
+
 def stops(connection: Connection) -> list[Stop]:
     """Users whose work on models waits, by name."""
     rows = connection.execute(

@@ -147,24 +147,27 @@ class Claims:
                 {"s": self._lease_seconds, "claim_id": self.claim_id},
             )
 
-    def collect(self, connection: Connection, works: Iterable[Work]) -> dict[uuid.UUID, int]:
-        """What items owe for attempts that had no outcome, in micro-dollars; the same transaction's outcomes pay for it."""
+    def owed(self, connection: Connection, works: Iterable[Work]) -> dict[uuid.UUID, int]:
+        """What items owe for attempts that had no outcome, in micro-dollars: their next outcomes pay for it.
+
+        Nothing is locked: whoever appends locks the log first and claims after that, as erasure does.
+        """
         rows = connection.execute(
             text("""
-                WITH held AS (
-                    SELECT item_id, step, owed_micro_dollars AS owed FROM claims
-                    WHERE step = ANY(:steps) AND item_id = ANY(:ids) ORDER BY item_id FOR UPDATE
-                )
-                UPDATE claims c SET owed_micro_dollars = 0 FROM held
-                WHERE c.item_id = held.item_id AND c.step = held.step AND held.owed > 0
-                RETURNING c.item_id, held.owed
+                SELECT item_id, owed_micro_dollars FROM claims
+                WHERE item_id = ANY(:ids) AND step = ANY(:steps) AND owed_micro_dollars > 0
             """),
             _named(works),
         )
         return dict(rows.tuples().all())
 
-    def settle(self, connection: Connection, works: Iterable[Work]) -> None:
-        """Forget the claims of items whose outcome the same transaction records, and with them what they reserved."""
+    def settle(self, connection: Connection, works: Sequence[Work], paid: Mapping[uuid.UUID, int] | None = None) -> None:
+        """Forget the claims of items whose outcome the same transaction has recorded, and with them what they reserved.
+
+        What the outcomes `paid` of the items' debts is settled even where another run has taken an item over.
+        """
+        if paid:
+            self.owe(connection, works, {item_id: -debt for item_id, debt in paid.items()})
         connection.execute(
             text("DELETE FROM claims WHERE claim_id = :claim_id AND item_id = ANY(:ids)"),
             {"claim_id": self.claim_id, "ids": [work.item_id for work in works]},

@@ -30,7 +30,8 @@ def photo(seed: int) -> bytes:
 
 
 def processes_of(running: RunningStack, part: str) -> list[psutil.Process]:
-    """The part's processes and their children: `postgres`, `emulator` (with its Lambda workers) or `dagster` (with runs)."""
+    """The part's processes and their children: `postgres`, `emulator` (with its Lambda workers), `relay` or `dagster` (with
+    runs)."""
     found = marked(f"{part}:{running.state_dir / part}")
     for process in tuple(found):
         with suppress(psutil.NoSuchProcess):
@@ -72,6 +73,7 @@ def assert_nothing_was_lost(running: RunningStack, user: str, keys: list[str]) -
         assert counts[once_each] == len(keys), counts
     assert Counter(events).most_common(1)[0][1] == 1, "an event is there twice"
     assert running.json("replay", "--verify")["identical"]
+    running.eventually(lambda: running.json("status")["outbox"]["lag_events"] == 0)
 
     def no_run_hangs() -> bool:
         answer = running.graphql(
@@ -87,7 +89,7 @@ def test_everything_killed_in_mid_work(running: RunningStack) -> None:
     keys = upload(running, user)
     running.eventually(lambda: work_has_begun(running, user))
 
-    victims = [process for part in ("dagster", "emulator", "postgres") for process in processes_of(running, part)]
+    victims = [process for part in ("dagster", "relay", "emulator", "postgres") for process in processes_of(running, part)]
     assert kill(victims) > 5
     running.up()
 

@@ -15,9 +15,10 @@ import psutil
 import psycopg
 import pytest
 
+from media_assets.cli.connection import not_running
 from media_assets.local.loopback_http import answers, post_json
 from media_assets.local.memory import Memory
-from media_assets.local.processes import ProcessDiedError, marked
+from media_assets.local.processes import ProcessDiedError, marked, wait_gone
 from media_assets.local.stack import Stack, StackBusyError, StackInfo
 from media_assets.settings import Settings
 
@@ -53,7 +54,7 @@ def stack(settings: Settings) -> Iterator[Stack]:
 def processes(settings: Settings) -> list[psutil.Process]:
     """Every process of the stack and what they started."""
     folder = settings.state_dir
-    marks = (f"{name}:{folder / name}" for name in ("postgres", "emulator", "dagster"))
+    marks = (f"{name}:{folder / name}" for name in ("postgres", "emulator", "relay", "dagster"))
     found = [process for mark in marks for process in marked(mark)]
     for process in tuple(found):
         with suppress(psutil.NoSuchProcess):
@@ -104,6 +105,7 @@ def test_up_listens_on_loopback_only_and_down_leaves_no_process(stack: Stack, se
 
     assert processes(settings) == []
     assert stack.info() is None
+    assert "is not running" in not_running(settings)
     stack.down()  # once more does no harm
 
 
@@ -118,7 +120,7 @@ def test_up_keeps_what_runs(stack: Stack, settings: Settings) -> None:
     assert second.environment == first.environment
     assert not second.emulator_was_restarted
     after = Memory.load(settings.state_dir / "stack.json")
-    assert (after.emulator, after.dagster) == (before.emulator, before.dagster)
+    assert (after.emulator, after.relay, after.dagster) == (before.emulator, before.relay, before.dagster)
 
 
 def test_up_heals_a_stack_that_was_killed_and_loses_no_upload(stack: Stack, settings: Settings) -> None:
@@ -134,12 +136,27 @@ def test_up_heals_a_stack_that_was_killed_and_loses_no_upload(stack: Stack, sett
     assert count(second, "items") == 1
 
 
-@pytest.mark.parametrize("part", ["postgres", "emulator", "dagster"])
-def test_up_heals_a_stack_that_lost_one_part(stack: Stack, settings: Settings, part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("postgres", "Postgres"), ("emulator", "the AWS emulator"), ("relay", "the relay"), ("dagster", "Dagster's code server")],
+)
+def test_up_heals_a_stack_that_lost_one_part(stack: Stack, settings: Settings, part: str, name: str) -> None:
     first = stack.up()
-    kill(marked(f"{part}:{settings.state_dir / part}")[:1])
+    victims = marked(f"{part}:{settings.state_dir / part}")[:1]
+    kill(victims)
+    wait_gone(victims, 5)
+    assert stack.info() is None
+    assert [each for each, runs in stack.parts().items() if not runs] == [name]
+    assert f"{name} ended" in not_running(settings)
+
     second = stack.up()
+
     assert stack.running_environment() == second.environment == first.environment
+    memory = Memory.load(settings.state_dir / "stack.json")
+    assert memory.relay is not None
+    assert memory.emulator is not None
+    # The emulator takes events for a bus that it doesn't have: the relay must never meet one that was just started.
+    assert memory.relay.started > memory.emulator.started
 
 
 def test_a_port_that_is_taken_is_replaced_and_said(stack: Stack) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
-import uuid
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.e2e.conftest import SAMPLES, RunningStack
@@ -48,7 +49,7 @@ def test_every_event_names_its_upload_and_a_cause_that_is_in_the_log(
         assert event["correlation_id"] == upload["event_id"]
         assert event["causation_id"] in known
         known.add(event["event_id"])
-    assert len(others) == (8 if name == "traced" else 1)
+    assert len(others) == (8 if name == "traced" else 2)
 
 
 def test_the_tree_shows_what_led_to_what(running: RunningStack, photos: dict[str, str]) -> None:
@@ -87,8 +88,26 @@ def test_runs_open_in_the_ui_and_say_who_asked_for_them_and_why(running: Running
     assert (last["media-assets/recomputations"], last["media-assets/upload.1"]) == ("1", events[0]["event_id"])
 
 
-def test_an_event_or_a_correlation_id_finds_the_item(running: RunningStack, photos: dict[str, str]) -> None:
-    events = running.json("events", photos["traced"])
-    for reference in (events[0]["item_id"], events[0]["correlation_id"], events[3]["event_id"]):
-        assert running.json("events", reference) == events
-    assert "no item" in running.cli("events", str(uuid.uuid4()), expect=1).stderr
+def test_a_functions_log_is_found_by_the_upload_and_by_the_attempt(running: RunningStack, photos: dict[str, str]) -> None:
+    probed = next(event for event in running.json("events", photos["cut"]) if event["type"] == "MediaProbed")
+    environment = running.environment
+    logs = boto3.client(
+        "logs",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        region_name=environment["AWS_REGION"],
+    )
+    for wanted in (probed["correlation_id"], probed["attempt_id"]):
+        lines = logs.filter_log_events(logGroupName="/aws/lambda/media-assets-local-probe", filterPattern=f'"{wanted}"')[
+            "events"
+        ]
+        told = json.loads(lines[0]["message"])
+        assert (told["started"], told["run_id"]) == ("probe", probed["run_id"])
+        assert told["attempt_id"] == probed["attempt_id"]
+        assert probed["correlation_id"] in told["correlation_ids"]
+
+
+def test_an_event_s_id_finds_the_item(running: RunningStack, photos: dict[str, str]) -> None:
+    events = running.json("events", photos["cut"])
+    assert running.json("events", events[1]["event_id"]) == events

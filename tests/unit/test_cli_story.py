@@ -13,7 +13,6 @@ from rich.console import Console
 
 from media_assets.cli import story
 from media_assets.cli.story import (
-    dollars_text,
     event_json,
     guides_of,
     print_events,
@@ -32,16 +31,16 @@ DAGSTER = "http://127.0.0.1:3000"
 
 
 TREE = """\
-event                           when (UTC)      after  step       ms       US$  target  attempt   run
+event                           when (UTC)      after  step       ms       cost  target  attempt   run
 uploads/ada/cat.jpg  version v1  2026-07-01
 UploadReceived                  07-01 12:20:00
-└─ MediaProbed                  07-01 12:20:01  1.0 s  probe      12            lambda            run-1
-   └─ StepFailed                07-01 12:20:02  1.0 s  thumbnail  12            lambda  5f3a0c1d  run-1
+└─ MediaProbed                  07-01 12:20:01  1.0 s  probe      12             lambda            run-1
+   └─ StepFailed                07-01 12:20:02  1.0 s  thumbnail  12             lambda  5f3a0c1d  run-1
       │  timeout: timeout in 5f3a0c1d-attempt; tried again from 12:20:00 on
-      └─ ThumbnailCreated       07-01 12:20:03  1.0 s  thumbnail  12  1.250000  lambda            run-1
+      └─ ThumbnailCreated       07-01 12:20:03  1.0 s  thumbnail  12  $0.001250  lambda            run-1
          └─ ReprocessRequested  07-01 12:20:04  1.0 s  thumbnail
             │  generation 1: somebody asked
-            └─ UploadRejected   07-01 12:20:05  1.0 s  thumbnail  12            lambda            run-1
+            └─ UploadRejected   07-01 12:20:05  1.0 s  thumbnail  12             lambda            run-1
                   corrupt: it is corrupt
 
 Dagster runs
@@ -55,7 +54,7 @@ def history() -> list[Event]:
     upload = cat.upload()
     probed = because(cat.probed(), of=upload)
     failed = because(cat.failed("thumbnail", attempt="5f3a0c1d-attempt", retry_at=NOON), of=probed)
-    thumbnails = because(cat.thumbnails(), of=failed).model_copy(update={"micro_dollars": 1_250_000})
+    thumbnails = because(cat.thumbnails(), of=failed).model_copy(update={"micro_dollars": 1_250})
     request = because(cat.reprocess("thumbnail"), of=thumbnails)
     rejected = because(cat.rejected(step="thumbnail", generation=1), of=request)
     told = [upload, probed, failed, thumbnails, request, rejected]
@@ -112,7 +111,7 @@ def test_json_has_every_clear_column_and_where_the_run_opens() -> None:
     told = json.loads(json.dumps(event_json(event, DAGSTER)))
     assert set(told) == set(Event.model_fields) - {"expected_version"} | {"run_url"}
     assert (told["payload_sha256"], told["hash"]) == ("00" * 32, "00" * 32)
-    assert (told["micro_dollars"], told["run_url"]) == (1_250_000, f"{DAGSTER}/runs/run-1")
+    assert (told["micro_dollars"], told["run_url"]) == (1_250, f"{DAGSTER}/runs/run-1")
     assert told["correlation_id"] == str(history()[0].event_id)
     assert told["payload"]["placeholder"]
 
@@ -160,7 +159,3 @@ def test_every_bar_begins_below_a_joint_and_ends_in_one(wanted: list[int]) -> No
 )  # fmt: skip
 def test_spans(seconds: float, text: str) -> None:
     assert span_text(timedelta(seconds=seconds)) == text
-
-
-def test_dollars_are_exact_to_the_millionth() -> None:
-    assert (dollars_text(1), dollars_text(12_345_678)) == ("0.000001", "12.345678")

@@ -123,17 +123,31 @@ def test_every_outcome_names_the_upload_that_it_is_for(bucket: Bucket) -> None:
     assert [one.error and one.error.code for one in outcomes] == [None, ErrorCode.CORRUPT, ErrorCode.NOT_STARTED, None]
 
 
-def test_the_function_s_log_is_found_by_run_batch_attempt_and_upload(
+def test_the_function_s_log_is_found_by_upload_run_batch_and_attempt(
     bucket: Bucket, capsys: pytest.CaptureFixture[str]
 ) -> None:
     items = [item(name).model_copy(update={"correlation_id": f"upload-{name}"}) for name in ("one", "two")]
     event = {"request": request("look", {}, *items), **pipes_event("run-a", "2024-07-14-18:00")}
     answer = lambda_handler("look", seen_by_step)(event, LambdaContext())
-    figures = json.loads(capsys.readouterr().err.splitlines()[-1])
-    assert (figures["run_id"], figures["partition_key"]) == ("run-a", "2024-07-14-18:00")
-    assert (figures["batch_id"], figures["attempt_id"]) == ("batch-1", "batch-1-1")
-    assert figures["correlation_ids"] == ["upload-one", "upload-two"]
+
+    first, last = map(json.loads, capsys.readouterr().err.splitlines())
+    for line in (first, last):
+        assert (line["run_id"], line["partition_key"]) == ("run-a", "2024-07-14-18:00")
+        assert (line["batch_id"], line["attempt_id"]) == ("batch-1", "batch-1-1")
+    assert first["correlation_ids"] == ["upload-one", "upload-two"]
+    assert last["ok"] == 2
     assert "upload-one" not in json.dumps(answer["messages"])  # Dagster's log has the batch; the event log has the run
+
+
+def test_an_invocation_that_is_killed_has_said_whose_it_was(bucket: Bucket, capsys: pytest.CaptureFixture[str]) -> None:
+    def dies(item: BatchItem, context: StepContext) -> StepResult:
+        raise SystemExit
+
+    traced = item("one").model_copy(update={"correlation_id": "upload-one"})
+    with pytest.raises(SystemExit):
+        lambda_handler("look", dies)({"request": request("look", {}, traced)}, LambdaContext())
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (line["attempt_id"], line["correlation_ids"]) == ("batch-1-1", ["upload-one"])
 
 
 @pytest.mark.parametrize(

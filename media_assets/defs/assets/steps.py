@@ -64,7 +64,12 @@ def _metadata(media: MediaResource, hour: datetime, tally: Tally, counts: StepCo
         "pending": counts.pending + counts.running + counts.failed,
         "bytes": tally.bytes_read,
         "milliseconds": tally.milliseconds,
+        "dollars": tally.micro_dollars / 1_000_000,
     }
+    if counts.over_budget:
+        metadata["over_budget"] = counts.over_budget
+    if tally.erased:
+        metadata["erased"] = tally.erased
     if tally.reasons:
         metadata["reasons"] = ", ".join(f"{code} {count}" for code, count in tally.reasons.most_common())
     settings = media.settings

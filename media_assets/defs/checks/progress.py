@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from media_assets.defs.checks.scope import Findings, Scope, scope_of
 from media_assets.defs.resource import MediaResource
+from media_assets.steps.budgets import BUDGETED
 from media_assets.steps.catalogue import IMAGE_PIPELINE
 
 _GRACE = timedelta(minutes=10)
@@ -14,25 +15,34 @@ _GRACE = timedelta(minutes=10)
 
 
 def stuck(connection: Connection, scope: Scope, step: str, now: datetime) -> Findings:
-    """Items of the scope whose step is dead, or has been due for longer than the grace without anybody working on it."""
+    """Items of the scope whose step is dead, or has been due for longer than the grace without anybody working on it.
+
+    What waits because its user's budget is spent is not stuck, and due again from the moment on that there is money.
+    """
     rows = connection.execute(
         text("""
-            SELECT s.item_id, s.state, s.error_code, s.failures, greatest(s.retry_at, e.recorded_at) AS due_at
+            SELECT s.item_id, s.state, s.error_code, s.failures, greatest(s.retry_at, e.recorded_at, m.recorded_at) AS due_at,
+                   o.user_id IS NOT NULL AS waits_for_money
             FROM steps s
             LEFT JOIN LATERAL (
                 -- When we last heard of the item, and not when it was uploaded: an import brings objects that are years old.
                 SELECT max(recorded_at) AS recorded_at FROM events WHERE stream_id = 'item-' || s.item_id
             ) e ON s.state = 'pending'
+            LEFT JOIN LATERAL (
+                SELECT max(recorded_at) AS recorded_at FROM events
+                WHERE stream_id = 'account-' || s.user_id AND type = 'SpendingResumed'
+            ) m ON s.state = 'pending' AND s.step = ANY(:budgeted)
             LEFT JOIN claims c ON c.item_id = s.item_id AND c.step = s.step AND c.lease_expires_at > now()
+            LEFT JOIN spending_stops o ON o.user_id = s.user_id AND s.step = ANY(:budgeted)
             WHERE s.item_id = ANY(:ids) AND s.step = :step AND c.item_id IS NULL
         """),
-        {"ids": scope.item_ids, "step": step},
+        {"ids": scope.item_ids, "step": step, "budgeted": list(BUDGETED)},
     ).all()
     findings = Findings(checked=len(rows))
     for row in rows:
         if row.state == "dead":
             findings.problems.append(f"{row.item_id}: dead after {row.failures} failures ({row.error_code})")
-        elif row.state == "pending" and row.due_at < now - _GRACE:
+        elif row.state == "pending" and not row.waits_for_money and row.due_at < now - _GRACE:
             findings.problems.append(f"{row.item_id}: due since {row.due_at:%Y-%m-%d %H:%M} UTC and not started")
     return findings
 

@@ -23,7 +23,10 @@ CREATE OR REPLACE FUNCTION fold_steps(touched uuid[]) RETURNS void LANGUAGE sql 
                r.recipe, coalesce(f.failures, 0) AS failures, CASE WHEN r.outcome IS NULL THEN f.retry_at END AS retry_at,
                CASE WHEN r.outcome IS NULL THEN f.error_code ELSE r.error_code END AS error_code,
                CASE WHEN r.outcome IS NULL THEN f.error_message ELSE r.error_message END AS error_message,
-               r.finished_at, r.run_id, r.event_id AS result_id, coalesce(f.event_id, q.event_id) AS own_cause_id
+               r.finished_at, r.run_id, r.event_id AS result_id,
+               coalesce(f.event_id, CASE WHEN q.event_id IS NOT NULL THEN (  -- one from before this upload led to nothing of it
+                   SELECT e.event_id FROM public.events e WHERE e.event_id = q.event_id AND e.position > c.position
+               ) END) AS own_cause_id
         FROM (
             SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, u.event_id AS correlation_id, g.step, g.after
             FROM unnest(touched) t (item_id)

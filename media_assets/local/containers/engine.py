@@ -127,7 +127,7 @@ async def _not_asked(asked: ContainerRequest, environment: Mapping[str, str]) ->
     if asked.labels is None or not is_of_a_task(asked.labels):
         return entry_point, asked.host_config.get("Memory") or None, asked.stop_timeout
     try:
-        task, container = await asyncio.to_thread(definitions_of, asked.labels, environment["AWS_ENDPOINT_URL"])
+        task, container = await definitions_of(asked.labels, environment["AWS_ENDPOINT_URL"])
     except (ClientError, BotoCoreError, LookupError, ValidationError) as error:
         raise RefusedError(500, f"the task definition can't be read: {error!r}") from error
     return entry_point or container.entry_point, task.memory_bytes(container), container.stop_timeout

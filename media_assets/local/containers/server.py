@@ -159,6 +159,8 @@ class Server(uvicorn.Server):
             lifespan="off",
             log_level="warning",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            # A connection that comes while the others are being closed is kept alive; the emulator asks ten times a second.
+            timeout_graceful_shutdown=1,
         )
         super().__init__(configuration)
         self._engine = engine

@@ -6,6 +6,7 @@ asked for that.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -57,13 +58,14 @@ def task_region(labels: Mapping[str, str]) -> str:
     return labels[f"{_LABEL}task-arn"].split(":")[3]
 
 
-def definitions_of(labels: Mapping[str, str], endpoint_url: str) -> tuple[TaskDefinition, ContainerDefinition]:
+async def definitions_of(labels: Mapping[str, str], endpoint_url: str) -> tuple[TaskDefinition, ContainerDefinition]:
     """The definitions that a task's container was made from.
 
     `endpoint_url` is the emulator's. Raises botocore.exceptions.ClientError and BotoCoreError, and LookupError.
     """
     family, revision = labels[f"{_LABEL}task-definition-family"], labels[f"{_LABEL}task-definition-version"]
-    answer = _ecs(endpoint_url, task_region(labels)).describe_task_definition(taskDefinition=f"{family}:{revision}")
+    describe = _ecs(endpoint_url, task_region(labels)).describe_task_definition  # not in the threads: each would make its own
+    answer = await asyncio.to_thread(describe, taskDefinition=f"{family}:{revision}")
     task = TaskDefinition.model_validate(answer["taskDefinition"])
     name = labels[f"{_LABEL}container-name"]
     for container in task.container_definitions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +15,7 @@ from media_assets.anchors.bucket import Anchor, AnchorBucket
 from media_assets.anchors.proof import LogBrokenError, anchor_log, prove, write_anchor
 from media_assets.eventlog.verify import Broken, Verified
 from tests.conftest import Database
+from tests.unit.anchors.locked import locked_bucket
 from tests.unit.eventlog.lives import Life
 from tests.unit.eventlog.tampering import RECOMPUTE_HASHES, deletion, tampered
 
@@ -30,13 +30,7 @@ def s3(aws: str) -> Any:
 
 @pytest.fixture
 def name(s3: Any) -> str:
-    """A bucket as the stack makes it: versioned, and what is written is locked for a day."""
-    name = f"anchors-{uuid.uuid4().hex[:12]}"
-    s3.create_bucket(Bucket=name)
-    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}}
-    s3.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=lock)
-    return name
+    return locked_bucket(s3)
 
 
 @pytest.fixture

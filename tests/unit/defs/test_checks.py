@@ -8,7 +8,8 @@ import pytest
 from dagster import DagsterInstance
 
 from media_assets.definitions import defs
-from media_assets.defs.checks.uploads import bucket_and_log_agree, replay_equals_live
+from media_assets.defs.checks.event_log import replay_equals_live
+from media_assets.defs.checks.uploads import bucket_and_log_agree
 from tests.conftest import Database
 from tests.unit.defs.conftest import evaluate, found
 from tests.unit.defs.gallery import Gallery
@@ -16,6 +17,7 @@ from tests.unit.defs.owner import as_owner
 
 NAMES = {
     "bucket_and_log_agree",
+    "chain_is_intact",
     "replay_equals_live",
     "media_info_is_complete",
     "thumbnails_are_complete",

@@ -51,11 +51,14 @@ def described() -> dict[str, Any]:
                 "partitions": str(job.partitions_def),
                 "tags": dict(job.tags),
             }
-            for job in (defs.resolve_job_def(name) for name in ("image_pipeline", "reconcile_uploads_job", "all_checks"))
+            for job in (
+                defs.resolve_job_def(name)
+                for name in ("image_pipeline", "anchor_log_job", "reconcile_uploads_job", "all_checks")
+            )
         },
         "sensors": {
             sensor.name: {
-                "job": sensor.job_name,
+                "job": sensor.job_name if sensor.targets else None,
                 "every_seconds": sensor.minimum_interval_seconds,
                 "default_status": sensor.default_status.value,
             }

@@ -59,7 +59,15 @@ def test_the_pipeline_takes_an_upload_all_the_way_and_its_checks_pass(gallery: G
     result = job.execute_in_process(instance=instance, partition_key=key_of(HOUR), resources={"media": ProcessingHere()})
     for asset in ("media_info", "thumbnails", "analyses", "embeddings"):
         assert materializations(instance, asset) == {
-            key_of(HOUR): {"processed": 2, "failed": 0, "rejected": 0, "pending": 0, "bytes": 10, "milliseconds": 14}
+            key_of(HOUR): {
+                "processed": 2,
+                "failed": 0,
+                "rejected": 0,
+                "pending": 0,
+                "bytes": 10,
+                "milliseconds": 14,
+                "dollars": 0.000002,
+            }
         }
     evaluations = result.get_asset_check_evaluations()
     assert {each.check_name: found(each) for each in evaluations if not each.passed} == {}
@@ -83,7 +91,7 @@ def test_a_range_of_hours_puts_each_hours_own_figures_on_its_partition(gallery: 
 
 def test_an_hour_in_which_nothing_arrived_is_a_materialization_of_nothing(gallery: Gallery, instance: DagsterInstance) -> None:
     run([MEDIA_INFO], instance, HOUR)
-    nothing = dict.fromkeys(("processed", "failed", "rejected", "pending", "bytes", "milliseconds"), 0)
+    nothing = dict.fromkeys(("processed", "failed", "rejected", "pending", "bytes", "milliseconds", "dollars"), 0)
     assert materializations(instance, "media_info") == {key_of(HOUR): nothing}
 
 

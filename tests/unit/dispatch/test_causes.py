@@ -73,7 +73,7 @@ def test_the_whole_life_of_an_upload_is_one_story(store: EventStore) -> None:
         (4, "StepAbandoned", "run-2"),
         (5, "ReprocessRequested", None),
         (6, "ThumbnailCreated", "run-3"),
-        (7, "UploadRemoved", None),
+        (7, "UploadRemoved", "run-3"),
     ]
     assert [told.cause and told.cause.event_id for told in tell(history)] == [event.causation_id for event in history]
 
@@ -90,3 +90,16 @@ def test_a_later_version_begins_its_own(store: EventStore) -> None:
         (0, newer.event_id, None),
         (1, newer.event_id, newer.event_id),
     ]
+
+
+def test_what_was_asked_for_before_an_upload_is_no_cause_of_what_follows_it(store: EventStore) -> None:
+    """Its generation counts for later versions too, and they would have been processed anyway."""
+    newer = received(version="v2", sequencer="02")
+    store.append([UPLOAD])
+    run(store, "probe", "run-1", lambda item: ok(item.item_id))
+    request_reprocessing(store, [ITEM], ["probe"], reason="the bug is fixed")
+    store.append([newer])
+    run(store, "probe", "run-2", lambda item: ok(item.item_id))
+    *_, probed = store.all()
+    assert (probed.type, probed.generation) == ("MediaProbed", 1)
+    assert (probed.correlation_id, probed.causation_id) == (newer.event_id, newer.event_id)

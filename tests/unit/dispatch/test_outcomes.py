@@ -39,6 +39,7 @@ def recorded(works: list[Work], outcomes: list[ItemOutcome], step: Step = PROBE)
         run_id="run-1",
         now=NOW,
         charges={item.item_id: 7 for item in works},
+        owed={works[0].item_id: 100},
     )
 
 
@@ -84,6 +85,7 @@ def test_a_result_becomes_the_steps_event_with_its_cost() -> None:
     assert event.recipe == PROBE.recipe(Settings()).digest
     assert (event.target, event.run_id, event.memory_mb) == ("lambda", "run-1", 512)
     assert (event.milliseconds, event.tokens_in, event.tokens_out) == (12, 3, 4)
+    assert event.micro_dollars == 7 + 100
     assert event.occurred_at == NOW
     assert trace_of(event) == item.trace
     assert (found.processed, found.outages) == ([item], [])
@@ -120,6 +122,7 @@ def test_a_version_that_is_gone_is_removed(code: ErrorCode) -> None:
     found = recorded([item], [error(item.item_id, code, retryable=False)])
     (event,) = found.events
     assert event.payload == UploadRemoved(version_id="v1")
+    assert (event.step, event.target, event.micro_dollars) == ("probe", "lambda", 107)
     assert trace_of(event) == item.trace
     assert (found.failed, found.outages) == ([], [])
 
@@ -129,6 +132,7 @@ def test_an_item_that_wasnt_attempted_leaves_no_trace(code: ErrorCode) -> None:
     item = work(failures=4)
     found = recorded([item], [error(item.item_id, code)])
     assert (found.events, found.postponed, found.outages) == ([], [item], [])
+    assert found.owed == {item.item_id: 7}  # beside what it owes already
 
 
 @pytest.mark.parametrize("code", codes(Disposition.OUTAGE))
@@ -137,6 +141,7 @@ def test_an_outage_is_nobodys_failure(code: ErrorCode, retryable: bool) -> None:
     item = work(failures=4)
     found = recorded([item], [error(item.item_id, code, retryable=retryable, message="no answer")])
     assert (found.events, found.postponed, found.outages) == ([], [item], [f"{code}: no answer"])
+    assert found.owed == {item.item_id: 7}
 
 
 @pytest.mark.parametrize("code", codes(Disposition.FAIL))
@@ -161,6 +166,7 @@ def test_the_last_failure_of_a_file_ends_its_step(failures: int, retryable: bool
     assert isinstance(failed, StepFailed)
     assert failed.retry_at is None
     assert abandoned == StepAbandoned(version_id="v1", code=ErrorCode.STEP_ERROR, message="a sentence", failures=failures + 1)
+    assert [event.micro_dollars for event in found.events] == [107, 0]
     assert sum(event.milliseconds for event in found.events[1:]) == 0  # what it cost is in the first event only
 
 
@@ -173,7 +179,7 @@ def test_an_attempt_is_told_once_and_two_attempts_twice() -> None:
         manifest = answer_to(request, [outcome]).model_copy(update={"attempt_id": attempt_id})
         recipe = PROBE.recipe(Settings())
         found = record(
-            [item], manifest, step=PROBE, recipe=recipe, policy=POLICY, run_id=None, now=NOW, charges={item.item_id: 7}
+            [item], manifest, step=PROBE, recipe=recipe, policy=POLICY, run_id=None, now=NOW, charges={item.item_id: 7}, owed={}
         )
         return [event.event_id for event in found.events]
 

@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from lambdas.runtime.contract import Manifest, StepRequest
+from media_assets.dispatch.drain import drain
 from media_assets.erasure.sweep import sweep_due
 from media_assets.eventlog.chain import GENESIS, event_bytes, link
 from media_assets.eventlog.errors import StreamClosedError
@@ -17,8 +19,11 @@ from media_assets.eventlog.events import item_id_of
 from media_assets.eventlog.items import ItemErasedError, ItemNotFoundError, describe, resolve
 from media_assets.eventlog.replay import verify_replay
 from media_assets.eventlog.store import EventStore
+from media_assets.settings import get_settings
 from tests.conftest import Database
+from tests.unit.defs.gallery import HOUR
 from tests.unit.defs.owner import as_owner
+from tests.unit.dispatch.works import PROBE, answer_to
 from tests.unit.erasure.conftest import KEY, Album
 from tests.unit.eventlog.lives import Life, rows
 
@@ -158,6 +163,26 @@ def test_replay_and_chain_agree_after_erasures(album: Album, database: Database)
     for row in rows(album.store, "SELECT * FROM events ORDER BY position"):
         last = link(last, event_bytes(row))
         assert row["hash"] == last
+
+
+def test_what_waits_for_its_turn_is_not_sent_once_it_is_erased(album: Album) -> None:
+    cat, dog, cow = (album.upload(f"uploads/ada/{name}.jpg") for name in ("cat", "dog", "cow"))
+    asked: list[str] = []
+
+    def invoke(request: StepRequest) -> Manifest:
+        asked.extend(item.item_id for item in request.items)
+        if asked == [str(cat)]:
+            album.erase(str(cat))
+            album.erase(str(dog))
+        return answer_to(request)
+
+    settings = get_settings().model_copy(update={"batch_max_items": 1, "dispatch_threads": 1})
+    [tally] = drain(PROBE, [HOUR], store=album.store, settings=settings, invoke=invoke, run_id="run").values()
+
+    assert asked == [str(cat), str(cow)]
+    assert (tally.processed, tally.erased) == (1, 2)
+    assert [album.rows_of(item).get("claims", 0) for item in (cat, dog, cow)] == [0, 0, 0]
+    assert [event.type for event in album.store.stream(f"item-{dog}")] == ["UploadReceived", "ItemErased"]
 
 
 def test_claims_of_an_erased_item_are_gone(album: Album) -> None:

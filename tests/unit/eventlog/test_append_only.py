@@ -60,6 +60,21 @@ def test_the_application_may_not_write_read_models_except_by_appending(database:
         assert error_code(connection, "SELECT fold(1, 5)") == "42501"
 
 
+def test_payloads_of_an_erased_item_may_go_and_none_else(database: Database, owner: Connection) -> None:
+    """Not even with ItemErased in the log does the payload of ItemErased go, or that of another item."""
+    dog = Life("uploads/ada/dog.jpg")
+    database.store.append(dog.done())
+    database.store.erase([dog.erased()], owner)
+    owner.commit()
+    assert error_code(owner, "DELETE FROM event_payloads") == "MA002"
+    for life in (Life(), dog):
+        of_item = f"event_id IN (SELECT event_id FROM events WHERE item_id = '{life.item_id}')"
+        assert error_code(owner, f"DELETE FROM event_payloads WHERE {of_item}") == "MA002"
+    assert rows(owner, "SELECT type FROM told ORDER BY position") == [
+        {"type": event.payload.type} for event in [*Life().done(), dog.erased()]
+    ]
+
+
 @pytest.mark.parametrize("role", ["origin", "replica"])
 def test_even_the_owner_is_refused(owner: Connection, role: str) -> None:
     """`replica` silences ordinary triggers, as a restore or a replication worker does."""

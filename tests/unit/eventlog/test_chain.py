@@ -18,7 +18,7 @@ from media_assets.eventlog.events import NewEvent, spending_changed
 from media_assets.eventlog.stored import stored_body
 from media_assets.eventlog.verify import Verified, verify_chain
 from tests.conftest import Database
-from tests.unit.eventlog.histories import histories, splits
+from tests.unit.eventlog.histories import histories, splits, tell
 from tests.unit.eventlog.lives import NOON, NOON_DAY, rows
 
 quickly = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -116,12 +116,15 @@ def test_the_bytes_of_an_event_are_those_that_postgres_chained(database: Databas
 
 
 def test_every_history_makes_a_chain_that_verifies(database: Database, owner: Connection) -> None:
+    """Erasures included."""
+    store = database.store
+
     @settings(quickly, max_examples=25)
     @given(st.data(), histories())
     def check(data: st.DataObject, history: list[NewEvent]) -> None:
         owner.rollback()
         for events in data.draw(splits(history)):
-            database.store.append(events, owner)
+            tell(events, lambda told: store.append(told, owner), lambda told: store.erase(told, owner))
         verified = verify_chain(owner)
         assert isinstance(verified, Verified)
         assert verified.events == verified.head == len({event.event_id for event in history})

@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from media_assets.eventlog.items import ItemNotFoundError, counts_by_state, describe, resolve
+from media_assets.eventlog.items import ItemNotFoundError, counts_by_state, describe, resolve, resolve_told
 from media_assets.eventlog.store import EventStore
-from tests.unit.eventlog.lives import NOON, Life
+from tests.unit.eventlog.lives import NOON, Life, spending_stopped
 
 cat, dog = Life("uploads/ada/cat.jpg"), Life("uploads/ada/dog.jpg")
 
@@ -22,6 +22,16 @@ def test_an_item_is_named_by_id_key_or_address(store: EventStore) -> None:
         for unknown in (str(uuid.uuid4()), "uploads/ada/cow.jpg", f"s3://other/{cat.key}", "s3://photos", ""):
             with pytest.raises(ItemNotFoundError, match="give an item id or an S3 key"):
                 resolve(connection, unknown)
+
+
+def test_a_history_is_named_by_its_item_or_any_of_its_events(store: EventStore) -> None:
+    store.append([*cat.done(), dog.upload(), spending_stopped()])
+    with store.engine.connect() as connection:
+        for reference in (cat.item_id, cat.key, cat.upload().event_id, cat.analysis().event_id):
+            assert resolve_told(connection, str(reference)) == cat.item_id
+        for unknown in (uuid.uuid4(), "uploads/ada/cow.jpg", spending_stopped().event_id):
+            with pytest.raises(ItemNotFoundError):
+                resolve_told(connection, str(unknown))
 
 
 def test_a_finished_item_is_shown_with_all_that_is_of_its_current_version(store: EventStore) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Signal
@@ -17,8 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from media_assets.eventlog.replay import verify_replay
 from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
-from tests.unit.eventlog.appender import batch
-from tests.unit.eventlog.lives import Life, rows
+from tests.contract.eventlog.chained import assert_chained
+from tests.unit.eventlog.appender import Appender, batch
+from tests.unit.eventlog.lives import Life
 
 WRITERS, APPENDS = 6, 40
 
@@ -123,41 +122,37 @@ def test_the_whole_log_is_read_by_cursor(store: EventStore) -> None:
     assert store.since(25) == []
 
 
-def test_sigkill_in_mid_append_loses_nothing_acknowledged_and_doubles_nothing(database: Database) -> None:
-    """Ten processes die while they append beside each other. Their successors repeat the batch that was in doubt."""
-    workers = ["w0", "w1", "w2", "w3", "w4"]
-    done = dict.fromkeys(workers, -1)
-    for _ in range(2):
-        processes = {
-            worker: subprocess.Popen(
-                [sys.executable, "-m", "tests.unit.eventlog.appender", database.application_url, worker, str(done[worker] + 1)],
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-            for worker in workers
-        }
-        for process in processes.values():
-            assert process.stdout is not None
-            process.stdout.readline()  # it has appended for the first time
-            time.sleep(random.uniform(0.01, 0.1))
-            process.kill()
-        for worker, process in processes.items():
-            said, _ = process.communicate()
-            done[worker] = max([done[worker], done[worker] + 1, *map(int, said.split())])
+KILLS = 50
 
-    store = database.store
-    for worker in workers:
-        acknowledged = [event.event_id for number in range(done[worker] + 1) for event in batch(worker, number)]
-        in_log = rows(
-            store,
-            "SELECT e.event_id FROM events e JOIN event_payloads p USING (event_id) JOIN uploads u ON u.item_id = e.item_id"
-            " WHERE u.key LIKE :keys ORDER BY e.position",
-            keys=f"uploads/ada/{worker}/%",
-        )
-        found = [row["event_id"] for row in in_log]
-        assert found[: len(acknowledged)] == acknowledged
-        in_doubt = [event.event_id for event in batch(worker, done[worker] + 1)]
-        assert found[len(acknowledged) :] in ([], in_doubt)  # a batch is there whole or not at all
-    positions = [event.position for event in store.all()]
-    assert positions == list(range(1, len(positions) + 1))
+
+def test_fifty_sigkills_in_mid_append_lose_double_and_disorder_nothing(database: Database) -> None:
+    """Five processes append beside each other and die at random moments. Their successors repeat the batch in doubt."""
+    appenders = [Appender(database.application_url, f"w{number}") for number in range(5)]
+    for appender in appenders:
+        appender.start()
+    for number in range(KILLS):
+        appender = appenders[number % len(appenders)]
+        appender.wait_for_an_append()
+        time.sleep(random.uniform(0, 0.05))
+        appender.kill()
+        if number < KILLS - len(appenders):
+            appender.start()
+    assert sum(appender.kills_in_append for appender in appenders) > KILLS // 2
+
+    log = list(database.store.all())
+    ids = [event.event_id for event in log]
+    lost = doubled = disordered = torn = 0
+    for appender in appenders:
+        batches = [[event.event_id for event in batch(appender.worker, n)] for n in range(appender.acknowledged + 1)]
+        of_worker = {event_id for told in batches for event_id in told}
+        acknowledged = [event_id for told in batches[:-1] for event_id in told]
+        found = [event_id for event_id in ids if event_id in of_worker]
+        lost += len(set(acknowledged) - set(found))
+        doubled += len(found) - len(set(found))
+        disordered += found[: len(acknowledged)] != acknowledged
+        torn += found[len(acknowledged) :] not in ([], batches[-1])
+    assert (lost, doubled, disordered, torn) == (0, 0, 0, 0)
+    assert len(log) >= KILLS * len(batch("w0", 0))
+    assert [event.position for event in log] == list(range(1, len(log) + 1))
+    assert_chained(log)
     assert verify_replay(database.owner_url).identical

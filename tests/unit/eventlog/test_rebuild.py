@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
 from media_assets.eventlog.events import NewEvent
 from media_assets.eventlog.migrate import PROJECTIONS
@@ -20,14 +20,6 @@ from tests.unit.eventlog.lives import Life, begin_anew, rows, spending_stopped
 quickly = settings(
     max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Connection]:
-    engine = create_engine(database.owner_url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 def tell_anew(connection: Connection, store: EventStore, parts: Iterable[Sequence[NewEvent]]) -> None:
