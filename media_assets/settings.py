@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     """EventBridge bus that the log is published on. Read it as `event_bus`."""
     anchor_bucket_name: str | None = Field(default=None, validation_alias="MEDIA_ANCHOR_BUCKET")
     """Bucket under Object Lock that keeps anchors of the log's hash chain. Read it as `anchor_bucket`."""
+    ecs_engine: Literal["processes", "docker"] = "processes"
+    """What the one-machine stack runs ECS tasks in: plain processes, or the Docker host at DOCKER_HOST."""
     dagster_url: str | None = Field(default=None, validation_alias="DAGSTER_URL")
     """Address of the Dagster UI, for links that people click."""
 

@@ -157,14 +157,13 @@ def _heading(event: Event) -> str:
     payload = event.payload
     if isinstance(payload, UploadReceived):
         return f"{payload.key}  version {payload.version_id}  {event.occurred_at:%Y-%m-%d}"
-    return f"{event.stream_id}  {event.occurred_at:%Y-%m-%d}"
+    erased = "  erased: of what was said, figures are left" if isinstance(payload, PayloadErased) else ""
+    return f"{event.stream_id}  {event.occurred_at:%Y-%m-%d}{erased}"
 
 
 def _remark(event: Event) -> str:
     """What a person wants to know besides the figures."""
     match event.payload:
-        case PayloadErased():
-            return "erased"
         case UploadRejected() as rejected:
             return f"{rejected.code}: {rejected.message}"
         case StepFailed(retry_at=None) as failed:

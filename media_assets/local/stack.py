@@ -25,6 +25,7 @@ from sqlalchemy import create_engine
 from media_assets.eventlog import migrate
 from media_assets.eventlog.embedding_index import ensure_embedding_index
 from media_assets.eventlog.outbox import relay_is_at_work
+from media_assets.local.container_engine import ContainerEngine
 from media_assets.local.dagster_processes import PROJECT, DagsterProcesses
 from media_assets.local.deploy import deploy, store_model_api_key
 from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
@@ -42,6 +43,7 @@ APPLICATION_ROLE = "media_assets_app"
 """Made by the event log's migrations; it can't change what was appended."""
 _USUAL_EMULATOR_PORT = 4566
 _USUAL_DAGSTER_PORT = 3000
+_USUAL_DOCKER_HOST = "unix:///var/run/docker.sock"
 
 
 class StackBusyError(RuntimeError):
@@ -68,7 +70,13 @@ class Stack:
         self._project = project
         logs = self._folder / "logs"
         self._postgres = EmbeddedPostgres(self._folder / "postgres", logs / "postgres.log")
-        self._emulator = Emulator(self._folder / "emulator", logs / "emulator.log")
+        self._containers = ContainerEngine(self._folder / "ecs", logs / "containers.log")
+        docker_host = os.environ.get("DOCKER_HOST", _USUAL_DOCKER_HOST)
+        self._emulator = Emulator(
+            self._folder / "emulator",
+            logs / "emulator.log",
+            self._containers.docker_host if settings.ecs_engine == "processes" else docker_host,
+        )
         self._relay = RelayProcess(self._folder / "relay", logs)
         self._dagster = DagsterProcesses(self._folder / "dagster", logs, definitions, project)
 
@@ -113,6 +121,7 @@ class Stack:
         with self._alone():
             self._dagster.stop()
             self._relay.stop()
+            self._containers.stop()  # first: the emulator would wait for its tasks
             self._emulator.stop()
             self._postgres.stop()
 
@@ -128,7 +137,7 @@ class Stack:
             "Dagster's daemon": dagster and dagster.daemon,
         }
         alive = {name: process is not None and process.is_alive for name, process in processes.items()}
-        return {"Postgres": self._postgres.is_running, **alive}
+        return {"Postgres": self._postgres.is_running, "the container engine": self._containers.is_ready(), **alive}
 
     def info(self) -> StackInfo | None:
         """The stack if every part of it runs, else None."""
@@ -179,11 +188,17 @@ class Stack:
         """Whether it had to be started."""
         began = time.monotonic()
         if memory.emulator and memory.emulator.is_alive and self._emulator.is_ready(memory.emulator_port or 0):
+            if not self._containers.is_ready():
+                undo.callback(self._containers.stop)
+                self._containers.start()
             say("The AWS emulator runs already")
             return False
         self._relay.stop()  # it would find an emulator that takes everything and has no bus yet
+        self._containers.stop()  # tasks of an emulator that is gone have nobody to tell how they end
         self._emulator.stop()
         undo.callback(self._emulator.stop)
+        undo.callback(self._containers.stop)
+        self._containers.start()
         memory.emulator_port = _choose_port("The AWS emulator", memory.emulator_port, _USUAL_EMULATOR_PORT, say)
         memory.emulator = self._emulator.start(memory.emulator_port)
         say(f"The AWS emulator is ready on {LOOPBACK}:{memory.emulator_port} ({_seconds_since(began)})")

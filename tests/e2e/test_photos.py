@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from PIL import Image
 
 from tests.e2e.conftest import SAMPLES, RunningStack
@@ -171,6 +172,17 @@ def test_replay_says_identical(running: RunningStack, album: list[dict[str, obje
     assert result["identical"] is True
     assert result["events"] > 20
     assert result["live_digest"] == result["replayed_digest"]
+
+
+def test_the_log_verifies_and_its_anchor_is_locked(running: RunningStack, album: list[dict[str, object]]) -> None:
+    proved = running.json("verify", "--anchor")
+    assert proved["intact"]
+    bucket = running.environment["MEDIA_ANCHOR_BUCKET"]
+    newest = running.s3().list_object_versions(Bucket=bucket, Prefix="anchors/")["Versions"][-1]
+    assert newest["Key"] == f"anchors/{proved['head']:020}.json"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        running.s3().delete_object(Bucket=bucket, Key=newest["Key"], VersionId=newest["VersionId"])
+    assert running.json("verify", "--since", str(proved["head"]))["anchors"] == 1
 
 
 def test_a_person_at_psql_finds_rows_by_item_id(running: RunningStack, album: list[dict[str, object]]) -> None:

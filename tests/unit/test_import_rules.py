@@ -187,6 +187,7 @@ def test_every_rule_is_of_a_room_that_exists() -> None:
         ("media_assets.steps.claims", "from lambdas.runtime.storage import Storage"),
         ("media_assets.steps.claims", "from lambdas.runtime import storage"),
         ("media_assets.uploads.reconcile", "import boto3"),
+        ("media_assets.anchors.proof", "from media_assets.defs.resource import MediaResource"),
         ("media_assets.erasure.sweep", "from media_assets.dispatch.drain import drain"),
         ("media_assets.uploads.reconcile", "from media_assets.steps.claims import Claims"),
         ("media_assets.dispatch.drain", "from media_assets.defs.resource import MediaResource"),

@@ -228,6 +228,18 @@ def test_metrics_are_measured(bucket: Bucket) -> None:
     assert all(50 <= one.metrics.milliseconds < 1000 for one in found)
 
 
+def test_the_whole_invocation_is_billed_and_not_its_items_alone(bucket: Bucket) -> None:
+    def process(item: BatchItem, context: StepContext) -> StepResult:
+        time.sleep(0.02)
+        return StepResult({})
+
+    began = time.monotonic()
+    answer = lambda_handler("look", process)({"request": request("look", {}, item("one"), item("two"))}, LambdaContext())
+    elapsed = (time.monotonic() - began) * 1000
+    manifest = Manifest.model_validate(answer["manifest"])
+    assert sum(one.metrics.milliseconds for one in manifest.outcomes) - 1 <= manifest.billed_milliseconds <= elapsed + 1
+
+
 def test_items_that_time_has_run_out_for_are_not_started(bucket: Bucket) -> None:
     """What is done is kept; what isn't started may be retried. The first item always starts."""
     handler = lambda_handler("look", seen_by_step)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from media_assets.settings import SettingMissingError, Settings
+from media_assets.settings import ModelPrice, SettingMissingError, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,49 @@ def test_another_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch
     for name, value in given.as_environment().items():
         monkeypatch.setenv(name, value)
     assert Settings() == given
+
+
+def test_budgets_are_micro_dollars_by_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not Settings().has_budgets
+    assert Settings().daily_budget_micro_dollars("ada") is None
+    monkeypatch.setenv("MEDIA_DAILY_BUDGET_DOLLARS", "0.1")
+    monkeypatch.setenv("MEDIA_USER_DAILY_BUDGETS_DOLLARS", '{"grace": 2.5, "joan": null, "mallory": 0}')
+    settings = Settings()
+    assert settings.has_budgets
+    found = [settings.daily_budget_micro_dollars(user) for user in ("ada", "grace", "joan", "mallory")]
+    assert found == [100_000, 2_500_000, None, 0]
+    for name, value in settings.as_environment().items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MEDIA_DAILY_BUDGET_DOLLARS", "-1"),
+        ("MEDIA_DAILY_BUDGET_DOLLARS", "NaN"),
+        ("MEDIA_USER_DAILY_BUDGETS_DOLLARS", '{"ada": -1}'),
+        ("MEDIA_USER_DAILY_BUDGETS_DOLLARS", '{"Ada Lovelace": 1}'),
+        ("MEDIA_MODEL_PRICES", '{"gpt-4.1-mini": {"input": -1}}'),
+        ("MEDIA_MODEL_PRICES", '{"gpt-4.1-mini": {"output": 1}}'),
+    ],
+)
+def test_money_that_makes_no_sense_is_refused(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValidationError):
+        Settings()
+
+
+def test_a_hosted_model_needs_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_ANALYZE_MODEL", "some-model")
+    assert Settings().analyze_model == "some-model"  # of the embedded provider
+    monkeypatch.setenv("MEDIA_MODEL_PROVIDER", "openai")
+    with pytest.raises(ValidationError, match=r"what some-model costs is not known; .*MEDIA_MODEL_PRICES='\{\"some-model\""):
+        Settings()
+    monkeypatch.setenv("MEDIA_MODEL_PRICES", '{"some-model": {"input": 0.1, "output": 0.2}}')
+    prices = Settings().model_prices
+    assert prices["some-model"] == ModelPrice(input=Decimal("0.1"), output=Decimal("0.2"))
+    assert prices["gpt-4.1-mini"] == ModelPrice(input=Decimal("0.4"), output=Decimal("1.6"))  # still known
 
 
 def test_secrets_are_not_handed_on() -> None:

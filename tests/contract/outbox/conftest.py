@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -16,6 +17,9 @@ from pydantic import SecretStr
 
 from media_assets.eventlog.published import PUBLISHED
 from media_assets.local.emulator import CREDENTIALS, REGION
+from media_assets.relay.event_bridge import EventBridge
+from media_assets.relay.lag_metric import LagMetric
+from media_assets.relay.service import Relay
 from media_assets.settings import Settings
 from tests.conftest import Database
 
@@ -117,3 +121,16 @@ def zygote(environment: dict[str, str]) -> Iterator[Zygote]:
     zygote = Zygote(environment | {"MEDIA_RELAY_POLL_SECONDS": "0.02"})
     yield zygote
     zygote.end()
+
+
+def relay(settings: Settings, client: Any, consumer: Consumer) -> Relay:
+    """A relay to the consumer's bus, by a client of EventBridge."""
+    metric = LagMetric(consumer.client("cloudwatch"), "test", print)
+    return Relay(settings, EventBridge(client, consumer.bus).put, metric, print)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -7,18 +7,15 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from media_assets.eventlog.outbox import outbox_lag
 from media_assets.eventlog.store import EventStore
-from media_assets.relay.event_bridge import EventBridge
-from media_assets.relay.lag_metric import LagMetric
-from media_assets.relay.service import Relay, Stop
+from media_assets.relay.service import Stop
 from media_assets.settings import Settings
 from tests.conftest import Database
-from tests.contract.outbox.conftest import ALL, Consumer, Zygote
+from tests.contract.outbox.conftest import ALL, Consumer, Zygote, eventually, relay
 from tests.unit.eventlog.lives import Life
 from tests.unit.relay.conftest import erase
 
@@ -37,18 +34,6 @@ class Meddler:
             return {**entry, "Source": "aws.media"} if any(item in entry["Detail"] for item in self.refused) else entry
 
         return self._client.put_events(Entries=[meddled(entry) for entry in Entries])
-
-
-def relay(settings: Settings, client: Any, consumer: Consumer) -> Relay:
-    metric = LagMetric(consumer.client("cloudwatch"), "test", print)
-    return Relay(settings, EventBridge(client, consumer.bus).put, metric, print)
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def everything_is_published(store: EventStore) -> bool:

@@ -15,8 +15,7 @@ from sqlalchemy import text
 from media_assets.eventlog.store import EventStore
 from media_assets.relay.service import Stop
 from media_assets.settings import Settings
-from tests.contract.outbox.conftest import Consumer, Zygote
-from tests.contract.outbox.test_delivery import eventually, relay
+from tests.contract.outbox.conftest import Consumer, Zygote, eventually, relay
 from tests.unit.eventlog.lives import Life, rows
 
 KILLS = 50

@@ -19,6 +19,7 @@ NAMES = {
     "bucket_and_log_agree",
     "chain_is_intact",
     "replay_equals_live",
+    "outbox_keeps_up",
     "media_info_is_complete",
     "thumbnails_are_complete",
     "analyses_match_schema",

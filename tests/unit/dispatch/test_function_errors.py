@@ -47,7 +47,9 @@ def test_a_function_that_was_killed_took_a_batch_along(answer: dict[str, str], c
     ids=lambda answer: answer.get("errorType", "nothing said"),
 )
 def test_a_function_that_fails_whatever_it_is_given_is_no_files_fault(answer: dict[str, str]) -> None:
-    assert isinstance(function_error("media-assets-local-probe", answer), TargetUnavailableError)
+    broken = function_error("media-assets-local-probe", answer)
+    assert isinstance(broken, TargetUnavailableError)
+    assert broken.ran  # and is billed
 
 
 def test_the_reason_names_the_function_and_no_more_than_the_kind() -> None:

@@ -1,4 +1,4 @@
-"""docs/event-log.md describes the chain to strangers: its example is right, and its script finds what they should find."""
+"""docs/hash-chain.md describes the chain to strangers: its example is right, and its script finds what they should find."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.conftest import Database
 from tests.unit.eventlog.lives import NOON, Life
 from tests.unit.eventlog.tampering import deletion, tampered
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "event-log.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "hash-chain.md"
 
 
 def block(title: str, language: str) -> str:
     """The one block of a language in a section of the page."""
-    [section] = re.findall(rf"\n### {title}\n(.*?)(?=\n##)", PAGE.read_text(), re.DOTALL)
+    [section] = re.findall(rf"\n## {title}\n(.*?)(?=\n## )", PAGE.read_text(), re.DOTALL)
     [found] = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
     return str(found)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, create_engine
 from media_assets.eventlog.outbox import Outbox
 from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
+from tests.unit.defs.owner import as_owner
 from tests.unit.eventlog.lives import Life
 
 
@@ -40,6 +41,11 @@ def reader(relay_url: str) -> Iterator[Connection]:
 def outbox(relay: Connection) -> Outbox:
     """Waits 10 s after a first refusal, 120 s at most."""
     return Outbox(relay, retry_base_seconds=10, retry_max_seconds=120)
+
+
+def let_time_pass(database: Database) -> None:
+    """Whatever is held is due."""
+    as_owner(database, "UPDATE outbox_held SET retry_at = retry_at - interval '1 hour'")
 
 
 def erase(database: Database, *lives: Life) -> None:

@@ -20,7 +20,7 @@ from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
 from tests.unit.defs.owner import as_owner
 from tests.unit.eventlog.lives import Life, rows
-from tests.unit.relay.conftest import erase
+from tests.unit.relay.conftest import erase, let_time_pass
 
 CAT, DOG = Life("cat.jpg"), Life("dog.jpg")
 
@@ -40,10 +40,6 @@ def settle(outbox: Outbox, *, refused: dict[int, str] | None = None, behind: tup
         after=page.after,
         upto=page.upto,
     )
-
-
-def let_time_pass(database: Database) -> None:
-    as_owner(database, "UPDATE outbox_held SET retry_at = retry_at - interval '1 hour'")
 
 
 def test_the_first_page_begins_with_the_first_event(store: EventStore, outbox: Outbox) -> None:

@@ -20,7 +20,7 @@ from tests.conftest import Database
 from tests.unit.defs.owner import as_owner
 from tests.unit.eventlog.lives import Life
 from tests.unit.relay.bus import Bus, KilledError, Mishap
-from tests.unit.relay.test_outbox import let_time_pass
+from tests.unit.relay.conftest import let_time_pass
 
 CAT, DOG, EMU = Life("cat.jpg"), Life("dog.jpg"), Life("emu.jpg")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from infra.steps import STEPS as FUNCTIONS
+from lambdas.embed.handler import MAX_CHARACTERS
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import IMAGE_PIPELINE, STEPS, with_dependents
@@ -65,3 +67,27 @@ def test_what_changes_a_result_is_in_its_recipe_and_what_only_bounds_it_is_not()
     assert changed(embed_dimensions=128) == changed(embed_model="other") == {"embed"}
     assert changed(model_base_url="http://127.0.0.1:1/v1") == {"analyze", "embed"}
     assert changed(max_pixels=1, max_upload_bytes=1, model_timeout_seconds=1, lease_seconds=1, stage="dev") == set()
+
+
+def test_functions_are_billed_by_the_size_and_time_limit_that_they_are_deployed_with() -> None:
+    assert {step.name: (step.memory_mb, step.timeout_seconds) for step in STEPS.values()} == {
+        function.name: (function.memory_mb, function.timeout_seconds) for function in FUNCTIONS
+    }
+
+
+def test_only_steps_that_may_ask_a_hosted_model_take_tokens() -> None:
+    for provider, models in (("local", [None, None]), ("openai", ["gpt-4.1-mini", "text-embedding-3-small"])):
+        settings = Settings(model_provider=provider)
+        assert [step.hosted_model(settings) for step in STEPS.values()] == [None, None, *models]
+    assert [step.calls_model for step in STEPS.values()] == [False, False, True, True]
+    assert [any(step.most_tokens(Settings())) for step in STEPS.values()] == [False, False, True, True]
+
+
+def test_an_analysis_is_cut_off_where_its_reservation_ends() -> None:
+    settings = Settings(model_provider="openai", analyze_max_answer_tokens=1234)
+    assert STEPS["analyze"].limits(settings)["max_answer_tokens"] == STEPS["analyze"].most_tokens(settings)[1] == 1234
+
+
+def test_no_text_that_is_embedded_has_more_tokens_than_its_reservation() -> None:
+    most, _ = STEPS["embed"].most_tokens(Settings())
+    assert most >= len(("\U0001f600" * MAX_CHARACTERS).encode()) + 2
