@@ -23,7 +23,8 @@ BEGIN
           AND c.relname = ANY (ARRAY['uploads', 'step_results', 'step_failures', 'requested_generations', 'thumbnails',
                                      'analyses', 'embeddings', 'costs', 'spending_stops', 'steps', 'items'])
     LOOP
-        EXECUTE format('GRANT SELECT ON %I TO media_assets_app, media_assets_api, media_assets_relay, media_assets_eraser',
-                       model);
+        EXECUTE format('GRANT SELECT ON %I TO media_assets_app, media_assets_api', model);
     END LOOP;
+    GRANT SELECT ON uploads, thumbnails TO media_assets_relay;  -- the keys that it publishes
+    GRANT SELECT ON uploads, items TO media_assets_eraser;  -- where an item's objects are
 END $$;

@@ -9,7 +9,8 @@ DO $$ BEGIN
     END IF;
 END $$;
 GRANT USAGE ON SCHEMA public TO media_assets_app, media_assets_api, media_assets_relay, media_assets_eraser;
-GRANT SELECT ON events, event_payloads, told TO media_assets_app, media_assets_api, media_assets_relay, media_assets_eraser;
+GRANT SELECT ON events, event_payloads, told TO media_assets_app, media_assets_api, media_assets_relay;
+GRANT SELECT ON events TO media_assets_eraser;
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON claims, breakers, requested_runs, contact_sheets TO media_assets_app;
 GRANT SELECT ON subscribers, outbox_held, erasures, event_types TO media_assets_app;

@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from dagster import DagsterInstance, SkipReason, build_sensor_context
@@ -144,12 +146,40 @@ def test_versions_are_removed_by_the_thousand(album: Album) -> None:
 
 
 def test_a_listing_of_several_pages(album: Album) -> None:
-    cat, _ = album.gallery.done("cat.jpg"), album.upload(f"{KEY}.png")
+    cat = album.gallery.done("cat.jpg")
+    longer = [f"{KEY}.{number}" for number in range(5)]
+    for key in longer:
+        album.put(key)
     for _ in range(5):
         album.put()
     album.s3.delete_object(Bucket=album.bucket, Key=KEY)
-    album.s3.meta.events.register("provide-client-params.s3.ListObjectVersions", lambda params, **_: params.update(MaxKeys=2))
+    listed: list[str] = []
+
+    def two_a_page(params: dict[str, Any], **_: Any) -> None:
+        listed.append(params["Prefix"])
+        params["MaxKeys"] = 2
+
+    album.s3.meta.events.register("provide-client-params.s3.ListObjectVersions", two_a_page)
     removed = album.erase().removed
     assert (removed["object_versions"], removed["derived_objects"]) == (7, 3)
+    assert listed.count(KEY) == 5 + 4  # of 6 pages, to hear of its versions and to remove them: not on through longer keys
     assert album.nothing_is_left_of(cat)
-    assert album.objects() == [f"{KEY}.png"]
+    assert album.objects() == longer
+
+
+def test_a_sweep_that_comes_second_waits_and_counts_nothing_away(album: Album) -> None:
+    cat = album.gallery.done("cat.jpg")
+    album.eraser.erase(album.eraser.find(KEY), reason="a test")
+    second = threading.Thread(target=album.eraser.sweep, args=[cat])
+
+    def begin_the_second(**_: Any) -> None:
+        if not second.ident:
+            second.start()
+            second.join(timeout=0.7)  # as long as it would take
+            assert second.is_alive()
+
+    album.s3.meta.events.register("before-call.s3.ListObjectVersions", begin_the_second)
+    first = album.eraser.sweep(cat)
+    second.join()
+    assert (first.removed["object_versions"], first.removed["derived_objects"]) == (1, 3)
+    assert album.eraser.sweep(cat) == first

@@ -30,9 +30,14 @@ MAY = {
         "DELETE": WORK,
     },
     API: {"SELECT": LOG},
-    RELAY: {"SELECT": LOG | OUTBOX, "INSERT": OUTBOX, "UPDATE": OUTBOX, "DELETE": OUTBOX},
+    RELAY: {
+        "SELECT": {"events", "event_payloads", "told", "uploads", "thumbnails"} | OUTBOX,
+        "INSERT": OUTBOX,
+        "UPDATE": OUTBOX,
+        "DELETE": OUTBOX,
+    },
     ERASER: {
-        "SELECT": LOG | {"erasures", "contact_sheets"},
+        "SELECT": {"events", "uploads", "items", "erasures", "contact_sheets"},
         "INSERT": {"erasures"},
         "UPDATE": {"erasures"},
         "DELETE": {"contact_sheets"},
