@@ -9,10 +9,11 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from media_assets.cli import connection
-from media_assets.cli.output import Json, bytes_text, err, print_json, print_line, print_table
+from media_assets.cli.output import Json, bytes_text, err, money_text, print_json, print_line, print_table
 from media_assets.cli.story import event_json, print_events, print_story, told_json
 from media_assets.cli.uploading import Upload, check_user, find_files, follow, identify, put
 from media_assets.dispatch.query_vector import embed_query
+from media_assets.eventlog.costs import item_cost
 from media_assets.eventlog.events import item_stream
 from media_assets.eventlog.items import describe, resolve, resolve_told
 from media_assets.eventlog.search import nearest
@@ -79,7 +80,8 @@ def show(item: Item, as_json: Json = False) -> None:
     Example: media-assets show uploads/me/chelsea.png
     """
     with connection.store().engine.connect() as db:
-        found = describe(db, resolve(db, item))
+        item_id = resolve(db, item)
+        found = {**describe(db, item_id), "micro_dollars": item_cost(db, item_id)}
     if as_json:
         print_json(found)
         return
@@ -91,6 +93,7 @@ def show(item: Item, as_json: Json = False) -> None:
         ("rejected", f"{rejection['code']}: {rejection['message']}" if rejection else None),
         ("format", found["format"]),
         ("size", found["width"] and f"{found['width']} x {found['height']} px, {bytes_text(found['size_bytes'])}"),
+        ("cost so far", money_text(found["micro_dollars"])),
         ("summary", analysis.get("summary")),
         ("category", analysis.get("category")),
         ("tags", ", ".join(analysis.get("tags", []))),

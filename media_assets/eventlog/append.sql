@@ -55,6 +55,16 @@ BEGIN
         ) newest ON true
         LEFT JOIN event_types known ON known.type = n.type
         WINDOW stream AS (PARTITION BY n.stream_id ORDER BY n.ordinal)
+    ), hashes AS MATERIALIZED (
+        SELECT head + h.number AS position, h.hash
+        FROM chained_hashes(head_hash, ARRAY(
+            SELECT event_bytes(ROW(
+                i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at, i.user_id,
+                i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb, i.tokens_in,
+                i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id, i.payload_sha256,
+                NULL)::events)
+            FROM incoming i ORDER BY i.position
+        )) WITH ORDINALITY AS h (hash, number)
     ), payloads AS (
         INSERT INTO event_payloads (event_id, body) SELECT i.event_id, i.body FROM incoming i
     ), log AS (
@@ -64,12 +74,8 @@ BEGIN
         SELECT i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at, i.user_id,
                i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb, i.tokens_in,
                i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id, i.payload_sha256,
-               chained_hash(head_hash, event_bytes(ROW(
-                   i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at,
-                   i.user_id, i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb,
-                   i.tokens_in, i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id,
-                   i.payload_sha256, NULL)::events)) OVER (ORDER BY i.position)
-        FROM incoming i
+               h.hash
+        FROM incoming i JOIN hashes h USING (position)
     )
     SELECT count(*),
            (jsonb_agg(jsonb_build_object(
@@ -97,6 +103,10 @@ BEGIN
         PERFORM fold(head + 1, head + appended);
     END IF;
 
+    IF appended = jsonb_array_length(batch) THEN  -- all of it is new, and at its place
+        RETURN QUERY SELECT head + number, true FROM generate_series(1, appended) AS number;
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT e.position, e.position > head AND row_number() OVER (PARTITION BY e.event_id ORDER BY b.ordinal) = 1
     FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (fields, ordinal)

@@ -83,7 +83,8 @@ class EventStore(EventLog):
     def _call(self, query: str, events: Sequence[NewEvent], connection: Connection | None) -> Sequence[Row[Any]]:
         """The rows of a query on a `:batch` of events, in a transaction of its own unless there is a `connection`."""
         if connection is None:
-            with self.engine.begin() as own:
+            # The statement is the transaction: its lock is not held for another round trip.
+            with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as own:
                 return self._call(query, events, own)
         batch = batch_json(events)
         try:

@@ -146,6 +146,8 @@ def test_an_items_cost_is_that_of_all_its_attempts(history: EventStore) -> None:
     with history.engine.connect() as db:
         assert item_cost(db, Life().item_id) == 4321
         assert item_cost(db, Life("uploads/ada/other.jpg").item_id) == 0
+    assert told("show", str(Life().item_id))["micro_dollars"] == 4321
+    assert "$0.004321" in said("show", Life().key)
 
 
 def test_what_was_spent_on_an_item_outlives_it(history: EventStore, database: Database) -> None:

@@ -18,6 +18,8 @@ ALTER TABLE events
     ADD COLUMN causation_id uuid,
     ADD COLUMN payload_sha256 bytea CHECK (octet_length(payload_sha256) = 32),
     ADD COLUMN hash bytea CHECK (octet_length(hash) = 32);
+-- A trigger for each row, of what the only statement that inserts payloads does anyway.
+ALTER TABLE event_payloads DROP CONSTRAINT event_payloads_event_id_fkey;
 CREATE INDEX events_correlation ON events (correlation_id);
 CREATE INDEX events_erased ON events (item_id) WHERE type = 'ItemErased';
 
