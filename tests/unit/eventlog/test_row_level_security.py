@@ -76,7 +76,8 @@ def test_no_detour_leads_the_api_to_the_rows_of_others(told: Database) -> None:
 def test_others_than_the_api_see_all_users(told: Database) -> None:
     for role in (APP, RELAY, ERASER):
         with connected(told, role) as connection:
-            assert rows(connection, "SELECT DISTINCT user_id FROM events ORDER BY 1") == [{"user_id": "ada"}, {"user_id": "bob"}]
+            users = rows(connection, "SELECT DISTINCT user_id FROM events")
+            assert {row["user_id"] for row in users} == {"ada", "bob"}
 
 
 def unprotected(connection: Connection) -> list[str]:
