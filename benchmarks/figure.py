@@ -11,7 +11,7 @@ import platform
 import re
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any, Literal
@@ -57,14 +57,17 @@ class Figure:
 
     def entry(self) -> dict[str, Any]:
         """The figure as it stands in results.json."""
-        fields = asdict(self)
         return {
-            **fields,
+            "name": self.name,
+            "variant": self.variant,
+            "unit": self.unit,
             "ours": significant(self.ours),
             "against": significant(self.against),
             "ratio": significant(self.ratio),
             "goal": str(self.goal) if self.goal else None,
             "met": self.met,
+            "runs": self.runs,
+            "machine": self.machine,
         }
 
 

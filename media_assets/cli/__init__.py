@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.text import Text
 from sqlalchemy.exc import OperationalError
 
-from media_assets.cli import costs, demo, erase, items, relay, stack, verify, work
+from media_assets.cli import costs, demo, erase, items, relay, reprocess, stack, stale, verify, work
 from media_assets.cli.output import CommandError, err, plain
 from media_assets.dispatch.errors import TargetUnavailableError
 from media_assets.eventlog.items import ItemNotFoundError
@@ -27,8 +27,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, work.reprocess,
-    costs.costs, verify.verify, verify.replay, verify.rebuild, erase.erase, relay.relay, stack.env, demo.demo,
+    stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, stale.stale,
+    reprocess.reprocess, costs.costs, verify.verify, verify.replay, verify.rebuild, erase.erase, relay.relay, stack.env,
+    demo.demo,
 ):  # fmt: skip
     app.command()(command)
 

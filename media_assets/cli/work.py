@@ -1,25 +1,21 @@
-"""Commands about work: status, reprocess."""
+"""How the work stands: the command `status`."""
 
 from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from sqlalchemy import text
 
 from media_assets.cli import connection
 from media_assets.cli.costs import print_spent_budgets, spent_budgets
-from media_assets.cli.output import CommandError, Json, print_json, print_line, print_table
+from media_assets.cli.output import Json, print_json, print_line, print_table
 from media_assets.dispatch.breakers import open_breakers
-from media_assets.eventlog.items import counts_by_state, resolve
+from media_assets.eventlog.items import counts_by_state
 from media_assets.eventlog.outbox import held_entries, outbox_lag, relay_is_at_work
-from media_assets.steps.catalogue import STEPS, with_dependents
 from media_assets.steps.pending import step_counts
-from media_assets.steps.reprocess import dead_items, request_reprocessing
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -126,38 +122,3 @@ def _last_runs() -> list[dict[str, Any]]:
             }
             for record in instance.get_run_records(limit=_RUNS_SHOWN)
         ]
-
-
-def reprocess(
-    items: Annotated[list[str] | None, typer.Argument(help="Item ids or S3 keys.")] = None,
-    step: Annotated[str | None, typer.Option(help=f"From which step on: {', '.join(STEPS)}. Default: the first.")] = None,
-    only: Annotated[bool, typer.Option("--only", help="That step alone, and not what is computed from it.")] = False,
-    dead: Annotated[bool, typer.Option("--dead", help="Every item whose step was given up.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Ask for results to be computed anew; the running sensors start the work.
-
-    Examples: media-assets reprocess uploads/me/cat.png --step analyze
-
-              media-assets reprocess --dead
-    """
-    if step is not None and step not in STEPS:
-        raise CommandError(f"there is no step {step!r}; steps are {', '.join(STEPS)}")
-    if bool(items) == dead:
-        raise CommandError("either name items, or give --dead for every item whose step was given up")
-    store = connection.store()
-    if dead:
-        chosen = dead_items(store, step)
-    else:
-        with store.engine.connect() as db:
-            chosen = {step or next(iter(STEPS)): [resolve(db, item) for item in items or []]}
-    requested = sum(_request(store_step, ids, only) for store_step, ids in chosen.items())
-    if as_json:
-        print_json({"items": sum(map(len, chosen.values())), "requested": requested})
-    else:
-        print_line(f"{requested} results of {sum(map(len, chosen.values()))} items will be computed anew")
-
-
-def _request(step: str, item_ids: list[uuid.UUID], only: bool) -> int:
-    steps = [step] if only else with_dependents(step)
-    return request_reprocessing(connection.store(), item_ids, steps, reason="asked for on the command line")

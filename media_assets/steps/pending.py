@@ -1,8 +1,7 @@
-"""What is due, waiting, failed or stale: pure queries over the read models, claims and breakers."""
+"""What is due, waiting or failed: pure queries over the read models, claims and breakers."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,16 +27,6 @@ class StepCounts:
     dead: int = 0
     rejected: int = 0
     over_budget: int = 0
-
-
-@dataclass(frozen=True)
-class StaleItem:
-    """An item whose result was computed by another recipe than today's."""
-
-    item_id: uuid.UUID
-    step: str
-    recipe: str
-    current_recipe: str
 
 
 def due_hours(connection: Connection, settings: Settings) -> list[datetime]:
@@ -101,18 +90,3 @@ def step_counts(connection: Connection, hours: Sequence[datetime] | None = None)
     )
     found = {row.step: StepCounts(*row[1:]) for row in rows}
     return {name: found.get(name, StepCounts()) for name in STEPS}
-
-
-def stale(connection: Connection, settings: Settings, step: str, hours: Sequence[datetime] | None = None) -> list[StaleItem]:
-    """Items whose result for `step` is of another recipe than the current one, oldest first."""
-    current = STEPS[step].recipe(settings).digest
-    rows = connection.execute(
-        text("""
-            SELECT item_id, step, recipe FROM steps
-            WHERE step = :step AND state = 'done' AND recipe <> :current
-              AND (CAST(:hours AS timestamptz[]) IS NULL OR hour = ANY(:hours))
-            ORDER BY position
-        """),
-        {"step": step, "current": current, "hours": None if hours is None else list(hours)},
-    )
-    return [StaleItem(row.item_id, row.step, row.recipe, current) for row in rows]

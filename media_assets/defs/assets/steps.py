@@ -1,24 +1,32 @@
 """One asset a step: materializing an hour drains the step's due work of that hour."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from dagster import (
     AssetExecutionContext,
     AssetsDefinition,
     BackfillPolicy,
+    Config,
     MaterializeResult,
     asset,
 )
 
 from media_assets.defs.contact_sheet import contact_sheet
 from media_assets.defs.partitions import HOURS, hours_of, key_of
+from media_assets.defs.recomputing import ask_anew
 from media_assets.defs.resource import MediaResource
 from media_assets.dispatch.drain import Tally, drain
 from media_assets.settings import get_settings
 from media_assets.steps.catalogue import IMAGE_PIPELINE, STEPS
 from media_assets.steps.pending import StepCounts, step_counts
 from media_assets.steps.step import Step
+
+
+class Recomputing(Config):
+    """What to compute besides what is pending: results of an older recipe, what was given up, or everything."""
+
+    recompute: Literal["pending", "stale", "dead", "all"] = "pending"
 
 
 def step_asset(step: Step) -> AssetsDefinition:
@@ -34,8 +42,10 @@ def step_asset(step: Step) -> AssetsDefinition:
         kinds={"lambda"},
         description=step.description,
     )
-    def _materialize(context: AssetExecutionContext, media: MediaResource) -> MaterializeResult[Any]:
+    def _materialize(context: AssetExecutionContext, config: Recomputing, media: MediaResource) -> MaterializeResult[Any]:
         hours = hours_of(context.partition_keys)
+        if config.recompute != "pending":
+            ask_anew(context, media, step, hours, config.recompute)
         tallies = drain(
             step,
             hours,

@@ -1,4 +1,4 @@
-"""What is due, waiting, dead or stale: queries that a sensor, a backfill and a person ask."""
+"""What is due, waiting or ended: queries that a sensor, a backfill and a person ask."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
-from media_assets.steps.pending import StaleItem, StepCounts, due_hours, stale, step_counts
+from media_assets.steps.pending import StepCounts, due_hours, step_counts
 from tests.unit.eventlog.lives import HOUR, NOON, Life, rows
 
 
@@ -82,43 +82,6 @@ def test_counts_tell_waiting_running_and_ended_work_apart(store: EventStore) -> 
     assert everything["embed"] == StepCounts(done=1)
     assert one_hour == dict.fromkeys(STEPS, StepCounts(done=1))
     assert none == dict.fromkeys(STEPS, StepCounts())
-
-
-def test_stale_are_results_of_another_recipe_and_nothing_else(store: EventStore) -> None:
-    settings = Settings()
-    current = STEPS["thumbnail"].recipe(settings).digest
-    old, fresh, elsewhere, pending, dead, rejected, replaced, removed = (Life(f"uploads/ada/{n}.jpg") for n in range(8))
-    for life in (pending, dead, rejected):
-        store.append([life.upload(), life.probed()])
-    store.append([dead.abandoned("thumbnail"), rejected.rejected(step="thumbnail")])
-    for life in (replaced, removed, old):
-        store.append([life.upload(), life.probed(), life.thumbnails(recipe="older")])
-    store.append([replaced.upload("v2"), replaced.probed("v2"), removed.removed()])
-    store.append([fresh.upload(), fresh.probed(), fresh.thumbnails(recipe=current)])
-    store.append([elsewhere.upload(at=later(3)), elsewhere.probed(), elsewhere.thumbnails(recipe="oldest")])
-
-    with store.engine.connect() as connection:
-        assert stale(connection, settings, "thumbnail") == [
-            StaleItem(old.item_id, "thumbnail", "older", current),
-            StaleItem(elsewhere.item_id, "thumbnail", "oldest", current),
-        ]
-        assert [item.item_id for item in stale(connection, settings, "thumbnail", [later(3)])] == [elsewhere.item_id]
-        assert stale(connection, settings, "thumbnail", []) == []
-        upgraded = Settings(thumbnail_quality=50)
-        assert {item.item_id for item in stale(connection, upgraded, "thumbnail")} == {
-            life.item_id for life in (old, fresh, elsewhere)
-        }
-
-    store.append([old.reprocess("thumbnail")])  # asked for: pending, no longer stale
-    with store.engine.connect() as connection:
-        assert [item.item_id for item in stale(connection, settings, "thumbnail")] == [elsewhere.item_id]
-
-
-def test_an_upgrade_makes_results_stale_and_starts_nothing(store: EventStore) -> None:
-    store.append(Life().done())
-    with store.engine.connect() as connection:
-        assert len(stale(connection, Settings(analyze_model="better"), "analyze")) == 1
-    assert due(store) == []
 
 
 def test_asking_does_not_read_all_that_is_pending(store: EventStore) -> None:
