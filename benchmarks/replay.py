@@ -1,6 +1,7 @@
 """replay: events a second from position 0 into all read models, against reading the same log without folding.
 
-At two lengths, since what matters is that the rate and the memory of it stay the same however long the log is.
+At two lengths, since what matters is that rate and memory stay the same however long the log is. The server process' memory
+is reported only: folding keeps it flat, while the ANALYZE at the end of a rebuild samples up to 30,000 rows a table.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ def run() -> Iterator[Figure]:
     yield compare("replay", f"{SHORT:,} events, against reading", "events/s", fold_short, read_short)
     yield compare("replay", f"{LONG:,} events, against reading", "events/s", fold_long, read_long)
     yield compare("replay", f"{LONG:,} events, against {SHORT:,}", "events/s", fold_long, fold_short, LINEAR)
-    for index, process in enumerate(("process", "server process")):
+    for index, process, goal in ((0, "process", FLAT), (1, "server process", None)):
         of_long, of_short = ([peak[index] for peak in peaks[length][1:]] for length in (LONG, SHORT))
-        yield compare("replay", f"memory of the {process}, {LONG:,} against {SHORT:,}", "MB", of_long, of_short, FLAT)
+        yield compare("replay", f"memory of the {process}, {LONG:,} against {SHORT:,}", "MB", of_long, of_short, goal)
 
 
 def _tell(postgres: Server, database: str, length: int) -> None:

@@ -23,6 +23,8 @@ from media_assets.local.postgres import EmbeddedPostgres
 from media_assets.settings import get_settings
 
 APPLICATION_ROLE = "media_assets_app"
+ARRIVAL = datetime.now(UTC)
+"""When this session's uploads arrived, unless they say otherwise: in one hour, also when a test sees the next one begin."""
 
 
 @pytest.fixture(scope="session")
@@ -110,8 +112,8 @@ def received(
     at: datetime | None = None,
     size: int = 1000,
 ) -> NewEvent:
-    """UploadReceived for a version of a key in bucket `photos`."""
-    at = at or datetime.now(UTC)
+    """UploadReceived for a version of a key in bucket `photos`, by default of ARRIVAL."""
+    at = at or ARRIVAL
     payload = UploadReceived(
         bucket="photos", key=key, version_id=version, etag="e", size_bytes=size, sequencer=sequencer, hour=hour_of(at)
     )

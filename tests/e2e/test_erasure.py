@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(300)
 
 def test_a_photo_is_erased_with_everything_and_its_key_begins_anew(running: RunningStack, tmp_path: Path) -> None:
     photo = tmp_path / "secret.png"
-    photo.write_bytes((SAMPLES / "chelsea.png").read_bytes())
+    photo.write_bytes((SAMPLES / "coffee.png").read_bytes())
     [upload] = running.json("upload", photo, "--user", "eve", "--wait")
     key, item_id = upload["key"], upload["item_id"]
     assert upload["state"] == "done"

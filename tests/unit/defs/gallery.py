@@ -41,11 +41,12 @@ from media_assets.eventlog.events import (
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import get_settings
 from media_assets.steps.catalogue import STEPS
+from tests.conftest import ARRIVAL
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-HOUR = hour_of(datetime.now(UTC))
+HOUR = hour_of(ARRIVAL)
 EARLIER, EARLIEST = HOUR - timedelta(hours=1), HOUR - timedelta(hours=2)
 WIDTH, HEIGHT = 1200, 800
 

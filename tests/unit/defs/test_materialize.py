@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from media_assets.defs.assets.steps import step_assets
 from media_assets.defs.assets.uploads import uploads
 from media_assets.defs.checks.media_info import media_info_is_complete
 from media_assets.defs.partitions import HOURS, hours_of, key_of
+from media_assets.eventlog.events import hour_of
 from media_assets.settings import get_settings
 from tests.conftest import Database
 from tests.unit.defs.conftest import evaluate, found
@@ -96,25 +97,26 @@ def test_an_hour_in_which_nothing_arrived_is_a_materialization_of_nothing(galler
 
 
 def test_materializing_uploads_imports_each_hours_own_objects(gallery: Gallery, instance: DagsterInstance) -> None:
-    gallery.upload("known.jpg", HOUR)
+    now = hour_of(datetime.now(UTC))  # what S3 says of objects that are put now
+    gallery.upload("known.jpg", now)
     gallery.upload("older.jpg", EARLIER)
     gallery.upload("gone.jpg", EARLIER)
     gallery.s3.delete_object(Bucket=gallery.bucket, Key="uploads/ada/gone.jpg")
     for name in ("missed-1.jpg", "missed-2.jpg"):
         gallery.s3.put_object(Bucket=gallery.bucket, Key=f"uploads/ada/{name}", Body=b"12345")
-    run([uploads], instance, EARLIEST, EARLIER, HOUR)
+    run([uploads], instance, EARLIEST, EARLIER, now)
     figures = materializations(instance, "uploads")
-    assert [figures[key_of(hour)]["repaired"] for hour in (EARLIEST, EARLIER, HOUR)] == [0, 1, 2]
-    assert figures[key_of(HOUR)] == {"items": 3, "bytes": len("known.jpg") + 5 + 5, "repaired": 2}
-    run([uploads], instance, EARLIER, HOUR)
-    assert [materializations(instance, "uploads")[key_of(hour)]["repaired"] for hour in (EARLIER, HOUR)] == [0, 0]
+    assert [figures[key_of(hour)]["repaired"] for hour in (EARLIEST, EARLIER, now)] == [0, 1, 2]
+    assert figures[key_of(now)] == {"items": 3, "bytes": len("known.jpg") + 5 + 5, "repaired": 2}
+    run([uploads], instance, EARLIER, now)
+    assert [materializations(instance, "uploads")[key_of(hour)]["repaired"] for hour in (EARLIER, now)] == [0, 0]
 
 
 def test_materializing_uploads_leaves_other_hours_alone(gallery: Gallery, instance: DagsterInstance) -> None:
     gallery.s3.put_object(Bucket=gallery.bucket, Key="uploads/ada/missed.jpg", Body=b"x")
     run([uploads], instance, EARLIER)
     assert gallery.store.head() == 0
-    run([uploads], instance, HOUR)
+    run([uploads], instance, hour_of(datetime.now(UTC)))
     assert gallery.store.head() == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -17,10 +17,10 @@ from media_assets.eventlog.events import hour_of
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.pending import StepCounts, due_hours, step_counts
-from tests.conftest import received
+from tests.conftest import ARRIVAL, received
 from tests.unit.dispatch.works import PROBE, answer_to
 
-HOUR = hour_of(datetime.now(UTC))
+HOUR = hour_of(ARRIVAL)
 
 
 class Target:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,11 +14,12 @@ from media_assets.eventlog.events import NewEvent, hour_of
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
+from tests.conftest import ARRIVAL
 from tests.unit.dispatch.works import answer_to
 from tests.unit.eventlog.lives import Life, rows
 
 ANALYZE = STEPS["analyze"]
-NOW = datetime.now(UTC)
+NOW = ARRIVAL
 TODAY = NOW.date()
 YESTERDAY = NOW - timedelta(days=1)
 THIS_HOUR = hour_of(NOW)

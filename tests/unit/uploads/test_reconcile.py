@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from media_assets.eventlog.catalogue import UploadReceived
+from media_assets.eventlog.catalogue import UploadReceived, UploadRemoved
 from media_assets.eventlog.events import NewEvent, hour_of, upload_received
 from media_assets.eventlog.store import EventStore
 from media_assets.uploads.notifications import user_of
@@ -203,11 +203,14 @@ def test_a_removal_belongs_to_the_upload_of_its_version(bucket: UploadBucket, st
     reconcile(bucket, store)
     bucket.delete(KEY)
     reconcile(bucket, store)
-    *uploads, first, second = store.all()
-    for upload, removal in zip(uploads, (first, second), strict=True):
+    told = list(store.all())
+    uploads = {event.payload.version_id: event for event in told if isinstance(event.payload, UploadReceived)}
+    removals = {event.payload.version_id: event for event in told if isinstance(event.payload, UploadRemoved)}
+    assert uploads.keys() == removals.keys()
+    assert len(uploads) == 2
+    for version, upload in uploads.items():
         assert (upload.correlation_id, upload.causation_id) == (upload.event_id, None)
-        assert (removal.correlation_id, removal.causation_id) == (upload.event_id, upload.event_id)
-        assert removal.payload.version_id == upload.payload.version_id  # type: ignore[attr-defined]
+        assert (removals[version].correlation_id, removals[version].causation_id) == (upload.event_id, upload.event_id)
 
 
 def test_an_empty_listing_is_not_the_removal_of_everything(bucket: UploadBucket, store: EventStore) -> None:
