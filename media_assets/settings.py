@@ -229,9 +229,7 @@ class Settings(BaseSettings):
         """Variables from which another process reads the same settings: those that were given, none that may be secret."""
         given = self.model_dump(mode="json", include=self.model_fields_set | {"model_provider"}, exclude=_SECRET)
         return {
-            str(type(self).model_fields[name].validation_alias or f"MEDIA_{name.upper()}"): (
-                value if isinstance(value, str) else json.dumps(value)
-            )
+            variable_of(name): value if isinstance(value, str) else json.dumps(value)
             for name, value in given.items()
             if value is not None
         }
@@ -280,6 +278,11 @@ class Settings(BaseSettings):
 def get_settings() -> Settings:
     """The process's settings, read from its environment once. Raises ValidationError for a value out of range."""
     return Settings()
+
+
+def variable_of(field: str) -> str:
+    """The environment variable of a setting."""
+    return str(Settings.model_fields[field].validation_alias or f"MEDIA_{field.upper()}")
 
 
 class _ModelDefaults(NamedTuple):

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Engine, text
 
 from media_assets.anchors.bucket import Anchor, AnchorBucket, Anchors
-from media_assets.eventlog.verify import Broken, Verified, verify_chain
+from media_assets.eventlog.verify import Broken, NoSuchPositionError, Verified, cut_off, verify_chain
 
 
 class LogBrokenError(Exception):
@@ -38,11 +38,17 @@ def prove(
     since: int = 0,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Proof:
-    """Verify the log from after `since` on, against the anchors in `bucket` if there is one. See `verify_chain`."""
+    """Verify the log from after `since` on, against the anchors in `bucket` if there is one. Raises as `verify_chain`."""
     # Anchors first: the log may grow in the meantime, but not they.
     anchors = bucket.read(since) if bucket else Anchors((), ())
     with engine.connect() as connection:
-        return Proof(verify_chain(connection, since, anchors.hashes, on_progress), anchors.evidence)
+        try:
+            return Proof(verify_chain(connection, since, anchors.hashes, on_progress), anchors.evidence)
+        except NoSuchPositionError as error:
+            newest = bucket.newest_position() if bucket else 0
+            if newest <= error.head:
+                raise
+            return Proof(cut_off(error.head, newest), anchors.evidence)
 
 
 def anchor_log(engine: Engine, bucket: AnchorBucket, stage: str, now: datetime) -> tuple[Proof, Anchor | None]:

@@ -1,62 +1,21 @@
-"""The command line: `media-assets …`."""
+"""The command line: `media-assets …`.
+
+The commands take a second to import, so they are imported where Ctrl-C is already minded.
+"""
 
 from __future__ import annotations
 
-import logging
-import sys
-
-import typer
-from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import ValidationError
-from rich.text import Text
-from sqlalchemy.exc import OperationalError
-
-from media_assets.cli import costs, demo, erase, items, relay, reprocess, stack, stale, verify, work
-from media_assets.cli.output import CommandError, err, plain
-from media_assets.dispatch.errors import TargetUnavailableError
-from media_assets.eventlog.items import ItemNotFoundError
-from media_assets.eventlog.rebuild import RebuildError
-from media_assets.local.stack import StackBusyError
-from media_assets.settings import SettingMissingError
-
-app = typer.Typer(
-    help="Photos dropped into S3 come out as thumbnails, analyses and embeddings.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (
-    stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, stale.stale,
-    reprocess.reprocess, costs.costs, verify.verify, verify.replay, verify.rebuild, erase.erase, relay.relay, stack.env,
-    demo.demo,
-):  # fmt: skip
-    app.command()(command)
-
-_TOLD = (CommandError, ItemNotFoundError, SettingMissingError, TargetUnavailableError, StackBusyError, RebuildError)
+import os
+import signal
 
 
 def main() -> None:
-    """Entry point. Expected errors are one line on stderr and exit status 1; Ctrl-C is 130."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except _TOLD as error:
-        _fail(str(error))
-    except OperationalError as error:
-        _fail(f"the database doesn't answer ({type(error.orig).__name__}); is the stack up? media-assets up")
-    except (BotoCoreError, ClientError) as error:
-        _fail(f"AWS doesn't answer as it should: {error}; is the stack up? media-assets up")
-    except ValidationError as error:
-        _fail(
-            "; ".join(
-                ": ".join(filter(None, (".".join(map(str, e["loc"])), e["msg"]))) for e in error.errors(include_input=False)
-            )
-        )
+    """Entry point. Ctrl-C ends with exit status 130, at any moment."""
+    interruptible = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if interruptible:  # a KeyboardInterrupt inside an import can be lost, or come out as another error
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    from media_assets.cli.commands import run
 
-
-def _fail(message: str) -> None:
-    err.print(Text.assemble(("error: ", "red"), plain(message)), soft_wrap=True)
-    sys.exit(1)
+    if interruptible:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    run()

@@ -10,6 +10,7 @@ import boto3
 
 from media_assets.cli.output import CommandError
 from media_assets.eventlog.store import EventStore
+from media_assets.local.budgets import Budgets
 from media_assets.local.stack import Stack
 from media_assets.settings import Settings, get_settings
 
@@ -37,6 +38,8 @@ def settings() -> Settings:
         environment = stack.running_environment()
         if environment is None:
             raise CommandError(not_running(get_settings()))
+        for variable in Budgets.variables():  # of this shell, which needn't be the stack's
+            os.environ.pop(variable, None)
         os.environ.update(environment)
         get_settings.cache_clear()
     return get_settings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -47,7 +48,9 @@ def erase(
         _confirm(targets, user)
     if user is not None:
         eraser.hear_of_user(user)
-        targets = eraser.of_user(user)
+        targets = [*eraser.of_user(user), *eraser.erased_of_user(user)]
+        if not targets:
+            raise CommandError(f"no item of user {user!r}, now or erased before")
     receipts, errors = _erase(eraser, targets, reason)
     if as_json:
         print_json(receipts)
@@ -100,24 +103,36 @@ def _receipt(erasure: Erasure, is_new: bool) -> dict[str, Any]:
 
 def _print_receipt(receipt: dict[str, Any]) -> None:
     if receipt["erased_before"]:
-        print_line(f"item {receipt['item_id']} was erased at {receipt['erased_at']}; nothing is left of it")
+        left = "nothing is left of it"
+        if not receipt["complete"]:
+            sweep_at = _moment(receipt["second_sweep_at"])
+            left = f"objects that were being written may be left until the second sweep, due at {sweep_at}"
+        print_line(f"item {receipt['item_id']} was erased at {_moment(receipt['erased_at'])}; {left}")
     else:
         rows = {model: number for model, number in receipt["removed"]["rows"].items() if number}
         print_line(f"item {receipt['item_id']} is erased", "green")
         print_line(f"  event log     payloads {receipt['removed']['payloads']}")
         print_line(f"  read models   {', '.join(f'{model} {number}' for model, number in rows.items())}")
         print_line(f"  bucket        {_bucket([receipt])}")
-    if not receipt["complete"]:
-        print_line(f"  second sweep  due at {receipt['second_sweep_at']}")
+        if not receipt["complete"]:
+            print_line(f"  second sweep  due at {_moment(receipt['second_sweep_at'])}")
 
 
 def _print_summary(receipts: list[dict[str, Any]], user: str) -> None:
-    print_line(f"items of user {user} that are erased: {len(receipts)}", "green")
-    if receipts:
-        print_line(f"  event log     payloads {_total(receipts, 'payloads')}")
-        print_line(f"  read models   rows {sum(sum(receipt['removed']['rows'].values()) for receipt in receipts)}")
-        print_line(f"  bucket        {_bucket(receipts)}")
-        print_line(f"  second sweep  the last is due at {receipts[-1]['second_sweep_at']}")
+    new = [receipt for receipt in receipts if not receipt["erased_before"]]
+    print_line(f"items of user {user} that are erased: {len(new)}", "green")
+    if new:
+        print_line(f"  event log     payloads {_total(new, 'payloads')}")
+        print_line(f"  read models   rows {sum(sum(receipt['removed']['rows'].values()) for receipt in new)}")
+        print_line(f"  bucket        {_bucket(new)}")
+    if before := len(receipts) - len(new):
+        print_line(f"  before this   {before} {'item was' if before == 1 else 'items were'} erased")
+    if due := [receipt["second_sweep_at"] for receipt in receipts if not receipt["complete"]]:
+        print_line(f"  second sweep  the last is due at {_moment(max(due))}")
+
+
+def _moment(iso: str) -> str:
+    return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _bucket(receipts: list[dict[str, Any]]) -> str:

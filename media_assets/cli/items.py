@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +10,25 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from media_assets.cli import connection
-from media_assets.cli.output import Json, bytes_text, err, money_text, print_json, print_line, print_table
+from media_assets.cli.output import CommandError, Json, bytes_text, err, money_text, print_json, print_line, print_table
 from media_assets.cli.story import event_json, print_events, print_story, told_json
-from media_assets.cli.uploading import Upload, check_user, find_files, follow, identify, put
+from media_assets.cli.uploading import (
+    Upload,
+    check_user,
+    find_files,
+    follow,
+    identify,
+    irregular_files,
+    put,
+    waits_for_money,
+)
 from media_assets.dispatch.query_vector import embed_query
 from media_assets.eventlog.costs import item_cost
 from media_assets.eventlog.events import item_stream
 from media_assets.eventlog.items import describe, resolve, resolve_told
 from media_assets.eventlog.search import nearest
 from media_assets.eventlog.story import tell
+from media_assets.steps.budgets import waiting_for_money
 
 Item = Annotated[str, typer.Argument(help="Item id, or S3 key such as uploads/me/photo.jpg.")]
 
@@ -31,12 +42,14 @@ def upload(
 ) -> None:
     """Upload files to the bucket, as any S3 client would.
 
-    Exit status 1 if one fails or is rejected; the reason stands in a line each.
+    Exit status 1 if one fails or is rejected, or with --wait has to wait for money; the reason stands in a line each.
 
     Example: media-assets upload ~/Pictures/holiday --user ada --wait
     """
     files = find_files(paths)
     check_user(user)
+    if skipped := irregular_files(paths):
+        err.print(f"{skipped} skipped: no regular {'file' if skipped == 1 else 'files'}")
     settings = connection.settings()
     progress = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err
@@ -80,8 +93,15 @@ def show(item: Item, as_json: Json = False) -> None:
     Example: media-assets show uploads/me/chelsea.png
     """
     with connection.store().engine.connect() as db:
-        item_id = resolve(db, item)
+        item_id = resolve(db, item, connection.settings().bucket_name)
         found = {**describe(db, item_id), "micro_dollars": item_cost(db, item_id)}
+        stop = waiting_for_money(db, [item_id], datetime.now(UTC).date()).get(item_id)
+    found["spent_budget"] = stop and {
+        "user_id": stop.user_id,
+        "day": stop.day.isoformat(),
+        "limit_micro_dollars": stop.limit_micro_dollars,
+        "spent_micro_dollars": stop.spent_micro_dollars,
+    }
     if as_json:
         print_json(found)
         return
@@ -90,6 +110,7 @@ def show(item: Item, as_json: Json = False) -> None:
         ("item", found["item_id"]),
         ("key", f"s3://{found['bucket']}/{found['key']}"),
         ("state", found["state"]),
+        ("", stop and waits_for_money(stop)),
         ("rejected", f"{rejection['code']}: {rejection['message']}" if rejection else None),
         ("format", found["format"]),
         ("size", found["width"] and f"{found['width']} x {found['height']} px, {bytes_text(found['size_bytes'])}"),
@@ -113,21 +134,29 @@ def show(item: Item, as_json: Json = False) -> None:
 
 
 def events(
-    item: Annotated[str, typer.Argument(help="Item id, S3 key, or the id of any event of the item's, a correlation id too.")],
+    item: Annotated[str, typer.Argument(help="Item id, S3 key, the id of an event of the item's, or account-USER.")],
     tree: Annotated[bool, typer.Option("--tree", help="Each event under the one that led to it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what happened to an item, straight from the event log.
+    """Show what happened to an item, or to a user's budget, straight from the event log.
 
     Examples: media-assets events uploads/me/chelsea.png
 
               media-assets events uploads/me/chelsea.png --tree
+
+              media-assets events account-ada --tree
     """
     store = connection.store()
     dagster_url = connection.settings().dagster_url
-    with store.engine.connect() as db:
-        item_id = resolve_told(db, item)
-    history = store.stream(item_stream(item_id))
+    if item.startswith("account-"):
+        stream = title = item
+    else:
+        with store.engine.connect() as db:
+            item_id = resolve_told(db, item, connection.settings().bucket_name)
+        stream, title = item_stream(item_id), str(item_id)
+    history = store.stream(stream)
+    if not history:
+        raise CommandError(f"{item} has no events: no budget of that user has been spent")
     if as_json and tree:
         print_json([told_json(told, dagster_url) for told in tell(history)])
     elif as_json:
@@ -135,7 +164,7 @@ def events(
     elif tree:
         print_story(tell(history), dagster_url)
     else:
-        print_events(str(item_id), history, dagster_url)
+        print_events(title, history, dagster_url)
 
 
 def search(

@@ -59,9 +59,8 @@ def reprocess(
     with store.engine.connect() as db:
         if items:
             first = step or next(iter(STEPS))
-            wanted: Chosen = {
-                (first,) if only else tuple(with_dependents(first)): list(dict.fromkeys(resolve(db, item) for item in items))
-            }
+            named = dict.fromkeys(resolve(db, item, settings.bucket_name) for item in items)
+            wanted: Chosen = {(first,) if only else tuple(with_dependents(first)): list(named)}
         else:
             choice: Choice = "stale" if stale else "dead" if dead else "all"
             wanted = chosen(db, settings, choice, step=step, period=period, before=before, only=only)

@@ -6,30 +6,46 @@ import shlex
 import sys
 
 from media_assets.cli.connection import not_running
+from media_assets.cli.costs import print_uncovered
 from media_assets.cli.output import CommandError, Json, err, plain, print_json, print_line
+from media_assets.local.budgets import Budgets
 from media_assets.local.stack import Stack
 from media_assets.settings import get_settings
 
 
 def up(as_json: Json = False) -> None:
-    """Start the one-machine stack: Postgres, the AWS emulator, Dagster. What runs already is kept.
+    """Start the one-machine stack: Postgres, the AWS emulator, the container engine, the relay, Dagster.
+
+    What runs already is kept. Settings (MEDIA_…) are passed on; give them to every later `up` too.
 
     Example: media-assets up && eval "$(media-assets env)"
     """
-    stack = Stack(get_settings())
+    settings = get_settings()
+    stack = Stack(settings)
     with err.status("starting") as status:
 
         def progress(message: str) -> None:
             status.update(message)
             err.print(plain(message, "dim"))
 
-        stack.up(progress)
+        before = stack.up(progress).budgets_before
+    if said := budget_change(before, Budgets.of(settings)):
+        err.print(plain(said, "yellow" if before.text() else ""), soft_wrap=True)
+    print_uncovered(settings, err)
     environment = stack.running_environment() or {}
     if as_json:
         print_json(environment)
     else:
         print_line("the stack is up")
         print_addresses(environment)
+
+
+def budget_change(before: Budgets, now: Budgets) -> str:
+    """Which budgets are in force, as a line for a person; empty if there are none and were none."""
+    was = f" (it was {before.text()})" if before.text() and before.text() != now.text() else ""
+    if now.text():
+        return f"daily budget: {now.text()}{was}"
+    return was and f"no daily budget any more{was}"
 
 
 def print_addresses(environment: dict[str, str]) -> None:

@@ -14,6 +14,8 @@ from media_assets.eventlog.catalogue import (
     ItemErased,
     PayloadErased,
     ReprocessRequested,
+    SpendingResumed,
+    SpendingStopped,
     StepAbandoned,
     StepFailed,
     UploadReceived,
@@ -122,7 +124,7 @@ def _row(told: Told, guide: str, dagster_url: str | None) -> list[Text]:
         "" if after is None else span_text(after),
         event.step or "",
         str(event.milliseconds or ""),
-        money_text(event.micro_dollars) if event.micro_dollars else "",
+        money_text(event.micro_dollars) if event.target or event.micro_dollars else "",
         event.target or "",
         (event.attempt_id or "")[:_SHORT],
     )
@@ -174,6 +176,11 @@ def _remark(event: Event) -> str:
             return f"{abandoned.code}: given up after {abandoned.failures} failures"
         case ReprocessRequested() as request:
             return f"generation {event.generation}: {request.reason}"
+        case SpendingStopped() as stop:
+            spent, limit = money_text(stop.spent_micro_dollars), money_text(stop.limit_micro_dollars)
+            return f"{spent} of the {limit} for {stop.day} are spent, too little is left for another {stop.step}"
+        case SpendingResumed(reason=reason):
+            return {"day": "another day has begun", "budget": "the budget allows more"}[reason]
         case ItemErased() as erasure:
             return erasure.reason
         case _:

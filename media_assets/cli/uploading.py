@@ -8,14 +8,16 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, text
 
-from media_assets.cli.output import CommandError
+from media_assets.cli.output import CommandError, money_text
 from media_assets.eventlog.events import item_id_of
 from media_assets.eventlog.incarnations import living_items
+from media_assets.steps.budgets import Stop, waiting_for_money
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -85,7 +87,7 @@ def find_files(paths: Sequence[Path]) -> list[tuple[Path, str]]:
             files += [
                 (each, (Path(path.resolve().name) / each.relative_to(path)).as_posix())
                 for each in inside
-                if not any(part.startswith(".") for part in each.relative_to(path).parts)
+                if not _is_hidden(each.relative_to(path))
             ]
         else:
             files.append((path, path.name))
@@ -96,6 +98,12 @@ def find_files(paths: Sequence[Path]) -> list[tuple[Path, str]]:
         if (other := named.setdefault(name, path)) is not path:
             raise CommandError(f"{other} and {path} would both be {name} in the bucket; upload them one by one, or a folder")
     return files
+
+
+def irregular_files(paths: Sequence[Path]) -> int:
+    """How many things in the folders `find_files` leaves out for being neither files nor folders: dangling links, pipes."""
+    inside = [(each, each.relative_to(path)) for path in paths if path.is_dir() for each in path.rglob("*")]
+    return sum(not _is_hidden(name) and not each.is_file() and not each.is_dir() for each, name in inside)
 
 
 def put(s3: S3Client, bucket: str, path: Path, key: str) -> Upload:
@@ -127,6 +135,7 @@ def follow(
 
     One that was replaced by a newer upload of its key ends as failed with code `superseded`; those still unfinished
     after `timeout_seconds` without any progress as failed with code `timeout`, though the system goes on with them.
+    Those that wait for money end so at once, with code `over_budget`.
     """
     waiting = {upload.item_id: upload for upload in uploads}
     for upload in uploads:
@@ -146,6 +155,16 @@ def follow(
         upload.finish("failed", "timeout", f"not finished: no progress for {timeout_seconds:.0f} s; see media-assets status")
 
 
+def waits_for_money(stop: Stop) -> str:
+    """Why a user's items wait, as a sentence for a person."""
+    spent, limit = money_text(stop.spent_micro_dollars), money_text(stop.limit_micro_dollars)
+    return f"waits for money: {stop.user_id}'s budget of {stop.day} is spent ({spent} of {limit})"
+
+
+def _is_hidden(name: Path) -> bool:
+    return any(part.startswith(".") for part in name.parts)
+
+
 def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]:
     with engine.connect() as connection:
         rows = connection.execute(
@@ -160,6 +179,7 @@ def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]
             """),
             {"ids": list(waiting), "versions": [upload.version_id for upload in waiting.values()]},
         ).all()
+        stops = waiting_for_money(connection, waiting, datetime.now(UTC).date())
     finished = []
     for row in rows:
         upload = waiting[row.item_id]
@@ -177,6 +197,8 @@ def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]
             upload.finish("failed", "removed", "the object is no longer in the bucket")
         elif row.state in _FINISHED:
             upload.finish(row.state)
+        elif stop := stops.get(row.item_id):
+            upload.finish("failed", "over_budget", waits_for_money(stop))
         else:
             continue
         finished.append(row.item_id)

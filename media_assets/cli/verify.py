@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import psycopg.errors
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task
 from rich.text import Text
+from sqlalchemy.exc import ProgrammingError
 
 from media_assets.anchors.bucket import AnchorBucket
 from media_assets.anchors.proof import Proof, prove, write_anchor
@@ -18,7 +21,14 @@ from media_assets.cli import connection
 from media_assets.cli.output import CommandError, Json, err, print_json, print_line
 from media_assets.eventlog.rebuild import rebuild as rebuild_read_models
 from media_assets.eventlog.replay import verify_replay
-from media_assets.eventlog.verify import Broken
+from media_assets.eventlog.verify import Broken, NoSuchPositionError, Verified
+
+_NOT_AS_MIGRATED = (
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.DatatypeMismatch,
+)
 
 
 def verify(
@@ -38,8 +48,11 @@ def verify(
     bucket = AnchorBucket(connection.s3(), settings.anchor_bucket) if anchor or settings.anchor_bucket_name else None
     engine = connection.store().engine
     began = time.monotonic()
-    with _counting_events("verifying") as on_progress:
-        proof = prove(engine, bucket, since, on_progress)
+    try:
+        with _as_migrated(), _counting_events("verifying") as on_progress:
+            proof = prove(engine, bucket, since, on_progress)
+    except NoSuchPositionError as error:
+        raise CommandError(str(error)) from error
     seconds = time.monotonic() - began
     written = None
     if anchor and bucket and not isinstance(proof.chain, Broken):
@@ -54,8 +67,8 @@ def verify(
                 " hashes were computed anew, looks like this too",
                 "yellow",
             )
-        if written:
-            print_line(f"anchored position {written.position}")
+        if anchor and isinstance(proof.chain, Verified):
+            print_line(_anchored(proof.chain.head, is_new=written is not None))
     if not proof.is_intact:
         raise typer.Exit(1)
 
@@ -72,11 +85,11 @@ def replay(
         raise CommandError("say what to do with the replay: media-assets replay --verify; media-assets rebuild replaces them")
     owner_url = connection.settings().owner_database_url
     began = time.monotonic()
-    with _counting_events("replaying") as on_progress:
+    with _as_migrated(), _counting_events("replaying") as on_progress:
         result = verify_replay(owner_url, on_progress)
     rate = _rate(result.events, time.monotonic() - began)
     if as_json:
-        print_json({**vars(result), "events_per_second": rate})
+        print_json({"identical": result.identical, **asdict(result), "events_per_second": rate})
     else:
         verdict, style = ("identical", "green") if result.identical else ("different", "red")
         print_line(
@@ -84,7 +97,10 @@ def replay(
             f" replayed {result.replayed_digest[:16]}",
             style,
         )
+        for differing in result.differing:
+            print_line(f"  {differing}", style)
     if not result.identical:
+        err.print("media-assets rebuild folds the read models anew and so mends them", soft_wrap=True)
         raise typer.Exit(1)
 
 
@@ -95,7 +111,7 @@ def rebuild(as_json: Json = False) -> None:
     """
     owner_url = connection.settings().owner_database_url
     began = time.monotonic()
-    with _counting_events("rebuilding") as on_progress:
+    with _as_migrated(), _counting_events("rebuilding") as on_progress:
         rebuilt = rebuild_read_models(owner_url, on_progress)
     seconds = round(time.monotonic() - began, 3)
     rate = _rate(rebuilt.events, seconds)
@@ -128,17 +144,36 @@ def _print_proof(proof: Proof, seconds: float) -> None:
     if isinstance(chain, Broken):
         print_line(str(chain), "red")
     else:
+        agree = "anchor agrees" if chain.anchors == 1 else "anchors agree"
         print_line(
             f"{'intact' if proof.is_intact else 'the chain is intact'}: {chain.events} events up to position {chain.head}"
-            f" ({_rate(chain.events, seconds)}/s), {chain.anchors} anchors agree; hash {chain.hash.hex()}",
+            f" ({_rate(chain.events, seconds)}/s), {chain.anchors} {agree}; hash {chain.hash.hex()}",
             "green" if proof.is_intact else "",
         )
     for sentence in proof.evidence:
         print_line(sentence, "red")
 
 
+def _anchored(head: int, *, is_new: bool) -> str:
+    if head == 0:
+        return "there is nothing to anchor yet"
+    return f"anchored position {head}" if is_new else f"position {head} is anchored already"
+
+
 def _rate(events: int, seconds: float) -> int:
     return round(events / seconds)
+
+
+@contextmanager
+def _as_migrated() -> Iterator[None]:
+    """Raises CommandError for tables, columns and functions that aren't what migrations make."""
+    try:
+        yield
+    except ProgrammingError as error:
+        if not isinstance(error.orig, _NOT_AS_MIGRATED):
+            raise
+        found = str(error.orig).partition("\n")[0]
+        raise CommandError(f"the database isn't what this version's migrations make of it: {found}") from error
 
 
 @contextmanager

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from media_assets.cli import connection
-from media_assets.cli.costs import print_spent_budgets, spent_budgets
-from media_assets.cli.output import Json, print_json, print_line, print_table
+from media_assets.cli.costs import budgets_json, print_spent_budgets, print_uncovered, spent_budgets
+from media_assets.cli.output import Json, out, print_json, print_line, print_table
 from media_assets.dispatch.breakers import open_breakers
 from media_assets.eventlog.items import counts_by_state
 from media_assets.eventlog.outbox import held_entries, outbox_lag, relay_is_at_work
+from media_assets.local.budgets import Budgets
 from media_assets.steps.pending import step_counts
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def status(as_json: Json = False) -> None:
                 "runs": runs,
                 "rejections": dict(row._tuple() for row in rejections),
                 "breakers": breakers,
+                "budgets": budgets_json(settings),
                 "spent_budgets": spent,
                 "outbox": outbox,
             }
@@ -80,6 +82,10 @@ def status(as_json: Json = False) -> None:
     )
     for breaker in breakers:
         print_line(f"{breaker['target']} is paused until {breaker['open_until']}: {breaker['reason']}", "yellow")
+    if budgets := Budgets.of(settings).text():
+        print_line(f"daily budget: {budgets}")
+    if not spent:
+        print_uncovered(settings, out)
     print_spent_budgets(spent, sum(counts["over_budget"] for counts in steps.values()))
     for each in held:
         said = f"position {each.position} holds back {each.stream_id}, refused {each.attempts} times: {each.error}"

@@ -75,6 +75,14 @@ class Eraser:
             )
             return [Target(item_id, (bucket, key)) for item_id, bucket, key in rows]
 
+    def erased_of_user(self, user_id: str) -> list[Target]:
+        """Every item of a user that was erased, the earliest first."""
+        with self.store.engine.connect() as connection:
+            rows = connection.execute(
+                text("SELECT item_id FROM erasures WHERE user_id = :user ORDER BY erased_at, item_id"), {"user": user_id}
+            )
+            return [Target(item_id, None) for item_id in rows.scalars()]
+
     def hear_of_user(self, user_id: str) -> None:
         """Tell the log of whatever is in the user's folder of the bucket, so that `of_user` has all of it."""
         prefix = f"{PREFIX}{user_id}/"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
+
+from media_assets.eventlog.incarnations import last_erased
 
 
 class ItemNotFoundError(LookupError):
@@ -18,34 +20,38 @@ class ItemErasedError(ItemNotFoundError):
     """There was such an item, and it was erased."""
 
     def __init__(self, item_id: uuid.UUID, erased_at: datetime) -> None:
-        super().__init__(f"item {item_id} was erased at {erased_at.isoformat()}; nothing is left of it but its events' figures")
+        moment = f"{erased_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        super().__init__(f"item {item_id} was erased at {moment}; nothing is left of it but its events' figures")
         self.item_id, self.erased_at = item_id, erased_at
 
 
-def resolve(connection: Connection, reference: str) -> uuid.UUID:
+def resolve(connection: Connection, reference: str, bucket: str | None = None) -> uuid.UUID:
     """The item that an item id, an S3 key or an `s3://bucket/key` address names.
 
-    Raises ItemNotFoundError, and its ItemErasedError for the id of one that was erased.
+    Raises ItemNotFoundError, and its ItemErasedError for one that was erased: by its id, its address, or its key in `bucket`.
+    Nothing in the database says which bucket a key was in that nobody may know any more.
     """
     try:
         found = connection.execute(
             text("SELECT item_id FROM items WHERE item_id = :id"), {"id": uuid.UUID(reference)}
         ).scalar_one_or_none()
     except ValueError:
-        bucket, key = None, reference
+        named, key = None, reference
         if reference.startswith("s3://"):
-            bucket, _, key = reference.removeprefix("s3://").partition("/")
+            named, _, key = reference.removeprefix("s3://").partition("/")
         found = connection.execute(
             text("SELECT item_id FROM items WHERE key = :key AND (CAST(:bucket AS text) IS NULL OR bucket = :bucket) LIMIT 1"),
-            {"key": key, "bucket": bucket},
+            {"key": key, "bucket": named},
         ).scalar_one_or_none()
+        if found is None and (address := named or bucket) and (erased := last_erased(connection, (address, key))):
+            _refuse_erased(connection, str(erased))
     if found is None:
         _refuse_erased(connection, reference)
         raise ItemNotFoundError(f"no item {reference!r}: give an item id or an S3 key such as uploads/me/photo.jpg")
     return uuid.UUID(str(found))
 
 
-def resolve_told(connection: Connection, reference: str) -> uuid.UUID:
+def resolve_told(connection: Connection, reference: str, bucket: str | None = None) -> uuid.UUID:
     """The item whose history is meant: by its id, erased or not, by the id of any of its events, or as `resolve` has it."""
     with suppress(ValueError):
         told = connection.execute(
@@ -54,7 +60,7 @@ def resolve_told(connection: Connection, reference: str) -> uuid.UUID:
         ).scalar_one_or_none()
         if told is not None:
             return uuid.UUID(str(told))
-    return resolve(connection, reference)
+    return resolve(connection, reference, bucket)
 
 
 def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:

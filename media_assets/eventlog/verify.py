@@ -50,6 +50,14 @@ class Verified:
     anchors: int
 
 
+class NoSuchPositionError(LookupError):
+    """Somebody asks for what follows a position that the log has never come to, as far as is known."""
+
+    def __init__(self, position: int, head: int) -> None:
+        super().__init__(f"there is no position {position}; the log ends at {head}")
+        self.position, self.head = position, head
+
+
 @dataclass(frozen=True)
 class Broken:
     """The first break, as a sentence. An event that is missing has neither stream nor version."""
@@ -77,7 +85,8 @@ def verify_chain(
     they. The hash at `since` is trusted unless an anchor contradicts it, and what comes before isn't looked at.
 
     `connection` may be of any role that may read the log; it mustn't be in autocommit. `on_progress(done, total)` counts
-    events. Raises ValueError for a negative `since`.
+    events. Raises ValueError for a negative `since`, and NoSuchPositionError for one beyond the head unless an anchor, too, is
+    beyond it.
     """
     if since < 0:
         raise ValueError(f"positions count from 1, so nothing is since {since}")
@@ -85,6 +94,10 @@ def verify_chain(
     hash = GENESIS
     if since:
         known = connection.execute(text("SELECT hash FROM events WHERE position = :p"), {"p": since}).scalar()
+        if known is None and since > head:
+            if beyond := min((anchored for anchored in anchors if anchored > head), default=None):
+                return cut_off(head, beyond)
+            raise NoSuchPositionError(since, head)
         if known is None:
             return Broken(since, None, None, f"no event is there; the log ends at position {head}")
         if reason := _contradicted(anchors, since, known):
@@ -106,9 +119,14 @@ def verify_chain(
 
     beyond = min((anchored for anchored in anchors if anchored > position), default=None)
     if beyond is not None:
-        reason = f"the log ends at position {position}, an anchor knows an event at {beyond}: the end was cut off"
-        return Broken(position + 1, None, None, reason)
+        return cut_off(position, beyond)
     return Verified(position - since, position, hash, sum(anchored >= since for anchored in anchors))
+
+
+def cut_off(head: int, anchored: int) -> Broken:
+    """What a log is that ends before a position that was anchored."""
+    reason = f"the log ends at position {head}, an anchor knows an event at {anchored}: the end was cut off"
+    return Broken(head + 1, None, None, reason)
 
 
 def _misplaced(connection: Connection, row: Row[Any], previous: int) -> str | None:

@@ -25,6 +25,7 @@ from sqlalchemy import create_engine
 from media_assets.eventlog import migrate
 from media_assets.eventlog.embedding_index import ensure_embedding_index
 from media_assets.eventlog.outbox import relay_is_at_work
+from media_assets.local.budgets import Budgets
 from media_assets.local.container_engine import ContainerEngine
 from media_assets.local.dagster_processes import PROJECT, DagsterProcesses
 from media_assets.local.deploy import deploy, store_model_api_key
@@ -57,6 +58,8 @@ class StackInfo(BaseModel):
 
     environment: dict[str, str]
     """Variables with which `aws`, `psql` and `dagster` talk to it; its own processes have them too. No secret is among them."""
+    budgets_before: Budgets = Budgets()
+    """Those in force before `up`."""
     emulator_was_restarted: bool = False
     """Its queues were empty; `up` has imported the uploads whose notifications were lost."""
 
@@ -89,6 +92,7 @@ class Stack:
         os.environ.update(proxy_bypass())
         with self._alone(), ExitStack() as undo:
             memory = Memory.load(self._file)
+            budgets_before = memory.budgets
             with ThreadPoolExecutor(3) as pool:
                 database = pool.submit(self._start_database, memory.dagster_version, undo, on_progress)
                 emulator = pool.submit(self._start_emulator, memory, undo, on_progress)
@@ -109,7 +113,9 @@ class Stack:
             self._start_dagster(memory, undo, on_progress, anyway=database_restarted)
             self._await_relay(memory, on_progress)
             undo.pop_all()
-        return StackInfo(environment=self._environment(memory), emulator_was_restarted=emulator_restarted)
+        return StackInfo(
+            environment=self._environment(memory), budgets_before=budgets_before, emulator_was_restarted=emulator_restarted
+        )
 
     def down(self) -> None:
         """Stop every process, also what a crash left behind; data and ports stay. Idempotent.
@@ -140,8 +146,11 @@ class Stack:
         return {"Postgres": self._postgres.is_running, "the container engine": self._containers.is_ready(), **alive}
 
     def info(self) -> StackInfo | None:
-        """The stack if every part of it runs, else None."""
-        return StackInfo(environment=self._environment(Memory.load(self._file))) if all(self.parts().values()) else None
+        """The stack if every part of it runs, else None. Budgets are those that it runs with, not the caller's."""
+        if not all(self.parts().values()):
+            return None
+        memory = Memory.load(self._file)
+        return StackInfo(environment=Stack(memory.budgets.settings(self._settings))._environment(memory))
 
     def running_environment(self) -> dict[str, str] | None:
         """What `media-assets env` prints; None unless every part runs."""
@@ -269,6 +278,7 @@ class Stack:
         undo.callback(self._dagster.stop)
         memory.dagster_port = _choose_port("Dagster", memory.dagster_port, _USUAL_DAGSTER_PORT, say)
         memory.dagster_fingerprint = self._fingerprint(self._environment(memory))
+        memory.budgets = Budgets.of(self._settings)
         memory.dagster = self._dagster.start(base_environment() | self._environment(memory), memory.dagster_port)
         memory.save(self._file)
         say(f"Dagster is ready on {LOOPBACK}:{memory.dagster_port} ({_seconds_since(began)})")

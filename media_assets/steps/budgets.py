@@ -7,7 +7,7 @@ books what it did cost, in one transaction. So what was spent, is owed and is re
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -146,6 +146,23 @@ def stops(connection: Connection) -> list[Stop]:
         """)
     )
     return [Stop(*row) for row in rows]
+
+
+def waiting_for_money(connection: Connection, item_ids: Collection[uuid.UUID], today: date) -> dict[uuid.UUID, Stop]:
+    """Those of these items that have nothing to do on this day (UTC) but what their user's stop holds up, with the stop."""
+    stopped = {stop.user_id: stop for stop in stops(connection) if stop.day >= today}
+    if not stopped:
+        return {}
+    rows = connection.execute(
+        text("""
+            SELECT s.item_id, s.user_id
+            FROM steps s LEFT JOIN claims c ON c.item_id = s.item_id AND c.step = s.step AND c.lease_expires_at >= now()
+            WHERE s.state = 'pending' AND s.item_id = ANY(:ids) AND s.user_id = ANY(:users)
+            GROUP BY s.item_id, s.user_id HAVING bool_and(s.step = ANY(:budgeted) AND c.item_id IS NULL)
+        """),
+        {"ids": list(item_ids), "users": list(stopped), "budgeted": list(BUDGETED)},
+    )
+    return {item_id: stopped[user_id] for item_id, user_id in rows}
 
 
 def short_of_money(connection: Connection, settings: Settings, now: datetime | None = None) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,17 @@ def test_only_one_command_at_a_time(settings: Settings) -> None:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(StackBusyError):
             Stack(settings).up()
+
+
+def test_budgets_are_those_it_was_started_with_whatever_a_shell_says(stack: Stack, settings: Settings) -> None:
+    paid = Stack(settings.model_copy(update={"daily_budget_dollars": Decimal("0.01")}))
+    environment = paid.up().environment
+    assert environment["MEDIA_DAILY_BUDGET_DOLLARS"] == "0.01"
+    assert stack.running_environment() == environment
+    info = stack.up()
+    assert info.budgets_before.daily_budget_dollars == Decimal("0.01")
+    assert paid.running_environment() == info.environment
+    assert "MEDIA_DAILY_BUDGET_DOLLARS" not in info.environment
 
 
 def test_a_run_that_was_killed_with_everything_is_ended_when_dagster_comes_back(settings: Settings, tmp_path: Path) -> None:

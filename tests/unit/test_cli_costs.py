@@ -11,7 +11,8 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
-from media_assets.cli import app, connection
+from media_assets.cli import connection
+from media_assets.cli.commands import app
 from media_assets.cli.output import CommandError, money_text
 from media_assets.eventlog.costs import costs_by, item_cost
 from media_assets.eventlog.events import NewEvent
@@ -132,6 +133,8 @@ def test_nothing_has_cost_nothing(store: EventStore) -> None:
     ("arguments", "message"),
     [
         (["--since", "2026-13-01"], "--since '2026-13-01' is no day; write it like 2026-07-01"),
+        (["--since", "20261122"], "--since '20261122' is no day; write it like 2026-07-01"),
+        (["--since", "2026-W47-7"], "--since '2026-W47-7' is no day; write it like 2026-07-01"),
         (["--until", "yesterday"], "--until 'yesterday' is no day; write it like 2026-07-01"),
         (["--since", "2026-07-02", "--until", "2026-07-01"], "--since 2026-07-02 is after --until 2026-07-01"),
     ],
@@ -140,6 +143,12 @@ def test_a_day_that_is_none_is_named(store: EventStore, arguments: list[str], me
     with pytest.raises(CommandError) as raised:
         CliRunner().invoke(app, ["costs", *arguments], catch_exceptions=False)
     assert str(raised.value) == message
+
+
+def test_a_first_day_in_the_future_is_said(store: EventStore) -> None:
+    result = CliRunner().invoke(app, ["costs", "--since", "2999-01-01", "--json"], catch_exceptions=False)
+    assert "--since 2999-01-01 is in the future" in result.stderr
+    assert json.loads(result.stdout)["costs"] == []
 
 
 def test_an_items_cost_is_that_of_all_its_attempts(history: EventStore) -> None:
@@ -202,3 +211,31 @@ def test_status_names_who_waits_for_money(store: EventStore, aws: str, monkeypat
     text = said("status")
     assert f"ada has spent $0.016400 of the $0.050000 for {TODAY}; another analyze may cost $0.010001" in text
     assert "3 items wait for money (analyze, embed)" in text
+    account = said("events", "account-ada", "--tree")
+    assert f"$0.016400 of the $0.050000 for {TODAY} are spent, too little is left for another analyze" in account
+    assert [event["type"] for event in told("events", "account-ada")] == ["SpendingStopped"]
+    with pytest.raises(CommandError, match="account-grace has no events"):
+        said("events", "account-grace")
+
+
+def test_status_names_budgets_and_those_that_cover_nothing(
+    store: EventStore, aws: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIA_UPLOAD_QUEUE_URL", boto3.client("sqs").create_queue(QueueName="status")["QueueUrl"])
+    assert told("status")["budgets"] == {"each_user_micro_dollars": None, "users": {}}
+    monkeypatch.setenv("MEDIA_DAILY_BUDGET_DOLLARS", "0.008")
+    monkeypatch.setenv("MEDIA_USER_DAILY_BUDGETS_DOLLARS", '{"joan": 10, "grace": null}')
+    get_settings.cache_clear()
+    connection.settings.cache_clear()
+    assert told("status")["budgets"] == {"each_user_micro_dollars": 8000, "users": {"joan": 10_000_000, "grace": None}}
+    uncovered = "can't cover a single analyze, which may cost $0.010001: none begins"
+    text = said("status")
+    assert "daily budget: $0.008 a user; joan $10; grace as much as it takes" in text
+    assert f"a daily budget of $0.008000 for each user {uncovered}" in text
+    assert "single embed" not in text
+
+    due(store, "a")
+    assert stop_spending(store, paid(daily_budget_dollars="0.008"), ANALYZE, "ada")
+    text = said("status")
+    assert f"a daily budget of $0.008000 for ada {uncovered}" in text
+    assert "ada has spent" not in text

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import boto3
 import pytest
 
 from media_assets.cli.output import CommandError, plain, print_line, print_table
-from media_assets.cli.uploading import check_user, find_files, put
+from media_assets.cli.uploading import check_user, find_files, irregular_files, put
 
 HOSTILE = "[/red] [bold]x[/bold] \x1b[2J"
 
@@ -31,6 +32,16 @@ def test_folders_keep_their_structure_and_hidden_files_stay_out(tmp_path: Path) 
         (tmp_path / name).write_bytes(b"x")
     files = find_files([tmp_path / "album", tmp_path / "e.jpg"])
     assert [name for _, name in files] == ["album/a.jpg", "album/deep/b.jpg", "e.jpg"]
+
+
+def test_what_is_neither_file_nor_folder_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    assert irregular_files([tmp_path, tmp_path / "a.jpg"]) == 0
+    for name in ("link.jpg", ".hidden.jpg"):
+        (tmp_path / name).symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    assert irregular_files([tmp_path, tmp_path / "a.jpg"]) == 2
+    assert [path.name for path, _ in find_files([tmp_path])] == ["a.jpg"]
 
 
 def test_two_files_of_one_name_are_refused_before_anything_is_uploaded(tmp_path: Path) -> None:

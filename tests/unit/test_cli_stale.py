@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from media_assets.cli import app, connection
+from media_assets.cli import connection
+from media_assets.cli.commands import app
 from media_assets.cli.output import CommandError
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import get_settings

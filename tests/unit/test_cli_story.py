@@ -34,13 +34,13 @@ TREE = """\
 event                           when (UTC)      after  step       ms       cost  target  attempt   run
 uploads/ada/cat.jpg  version v1  2026-07-01
 UploadReceived                  07-01 12:20:00
-└─ MediaProbed                  07-01 12:20:01  1.0 s  probe      12             lambda            run-1
-   └─ StepFailed                07-01 12:20:02  1.0 s  thumbnail  12             lambda  5f3a0c1d  run-1
+└─ MediaProbed                  07-01 12:20:01  1.0 s  probe      12  $0.000000  lambda            run-1
+   └─ StepFailed                07-01 12:20:02  1.0 s  thumbnail  12  $0.000000  lambda  5f3a0c1d  run-1
       │  timeout: timeout in 5f3a0c1d-attempt; tried again from 12:20:00 on
       └─ ThumbnailCreated       07-01 12:20:03  1.0 s  thumbnail  12  $0.001250  lambda            run-1
          └─ ReprocessRequested  07-01 12:20:04  1.0 s  thumbnail
             │  generation 1: somebody asked
-            └─ UploadRejected   07-01 12:20:05  1.0 s  thumbnail  12             lambda            run-1
+            └─ UploadRejected   07-01 12:20:05  1.0 s  thumbnail  12  $0.000000  lambda            run-1
                   corrupt: it is corrupt
 
 Dagster runs

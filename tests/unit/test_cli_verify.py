@@ -10,7 +10,9 @@ import boto3
 import pytest
 from typer.testing import CliRunner, Result
 
-from media_assets.cli import app, connection
+from media_assets.cli import connection
+from media_assets.cli.commands import app
+from media_assets.cli.output import CommandError
 from media_assets.settings import get_settings
 from tests.conftest import Database
 from tests.unit.anchors.locked import locked_bucket
@@ -65,7 +67,28 @@ def test_verify_says_what_it_has_proved(database: Database) -> None:
     assert (again["events"], again["anchors"], again["anchored"]) == (6, 1, None)
     said = media_assets("verify").stdout
     assert said.startswith("intact: 10 events up to position 10 (")
-    assert said.endswith(f" 1 anchors agree; hash {head_hash}\n")
+    assert said.endswith(f" 1 anchor agrees; hash {head_hash}\n")
+    assert media_assets("verify", "--anchor").stdout.endswith("\nposition 10 is anchored already\n")
+
+
+def test_what_follows_a_position_that_there_never_was(database: Database) -> None:
+    assert str(media_assets("verify", "--since", "99").exception) == "there is no position 99; the log ends at 10"
+    assert media_assets("verify", "--anchor").stdout.endswith("\nanchored position 10\n")
+    assert isinstance(media_assets("verify", "--since", "99").exception, CommandError)
+    tampered(database, *deletion("position > 8"))
+    described = as_json("verify", "--since", "99", exit_code=1)
+    assert described["broken"]["position"] == 9
+    assert described["broken"]["reason"] == ("the log ends at position 8, an anchor knows an event at 10: the end was cut off")
+
+
+@pytest.mark.parametrize("command", [["verify"], ["replay", "--verify"], ["rebuild"]])
+def test_tables_that_no_migration_made_are_named(database: Database, command: list[str]) -> None:
+    as_owner(database, "ALTER TABLE events RENAME COLUMN user_id TO owner_id")
+    error = media_assets(*command).exception
+    assert isinstance(error, CommandError)
+    assert str(error).startswith("the database isn't what this version's migrations make of it: ")
+    assert "user_id" in str(error)
+    assert "\n" not in str(error)
 
 
 def test_a_break_is_named_and_is_exit_status_1(database: Database) -> None:
@@ -115,7 +138,16 @@ def test_rebuild_mends_what_replay_finds(database: Database) -> None:
     assert media_assets("replay").exit_code == 1
     assert as_json("replay", "--verify")["identical"] is True
     as_owner(database, "UPDATE items SET state = 'rejected'")
-    assert as_json("replay", "--verify", exit_code=1)["identical"] is False
+    as_owner(database, "DELETE FROM thumbnails WHERE size = 256")
+    differing = as_json("replay", "--verify", exit_code=1)
+    assert differing["identical"] is False
+    assert differing["differing"] == [
+        {"read_model": "thumbnails", "live_rows": 2, "replayed_rows": 4},
+        {"read_model": "items", "live_rows": 2, "replayed_rows": 2},
+    ]
+    said = media_assets("replay", "--verify")
+    assert "\n  thumbnails (2 rows live, 4 replayed)\n  items (2 rows live, 2 replayed)\n" in said.stdout
+    assert "media-assets rebuild" in said.stderr
     rebuilt = as_json("rebuild")
     assert rebuilt["events"] == 10
     assert rebuilt["events_per_second"] == pytest.approx(10 / rebuilt["seconds"], abs=1)

@@ -29,11 +29,12 @@ def chain_is_intact(context: AssetCheckExecutionContext, media: MediaResource) -
 @asset_check(asset="event_log", description="Replaying the log from position 0 gives exactly the live read models.")
 def replay_equals_live(context: AssetCheckExecutionContext, media: MediaResource) -> AssetCheckResult:
     verification = verify_replay(media.settings.owner_database_url)
-    return AssetCheckResult(
-        passed=verification.identical,
-        metadata={
-            "events": verification.events,
-            "live_digest": verification.live_digest,
-            "replayed_digest": verification.replayed_digest,
-        },
-    )
+    found: dict[str, Any] = {
+        "events": verification.events,
+        "live_digest": verification.live_digest,
+        "replayed_digest": verification.replayed_digest,
+    }
+    if verification.differing:
+        found["differing"] = ", ".join(map(str, verification.differing))
+        found["what_to_do"] = "media-assets rebuild folds the read models anew"
+    return AssetCheckResult(passed=verification.identical, metadata=found)

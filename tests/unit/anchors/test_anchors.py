@@ -138,7 +138,7 @@ def test_a_cut_tail_is_caught(database: Database, engine: Engine, bucket: Anchor
     ("tampering", "position"),
     [
         (["UPDATE events SET user_id = 'eve' WHERE position = 12"], 12),
-        (deletion("position > 8"), 10),
+        (deletion("position > 8"), 9),
         (["UPDATE events SET user_id = 'eve' WHERE position = 3", RECOMPUTE_HASHES], 10),
     ],
     ids=["after the last anchor", "a cut tail", "before the last anchor"],

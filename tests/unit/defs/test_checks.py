@@ -126,6 +126,8 @@ def test_a_read_model_that_somebody_touched_is_found(
     evaluation = evaluate(replay_equals_live, instance)
     assert not evaluation.passed
     assert evaluation.metadata["live_digest"] != evaluation.metadata["replayed_digest"]
+    table = damage.removeprefix("DELETE FROM ").removeprefix("UPDATE ").split()[0]
+    assert str(evaluation.metadata["differing"].value).startswith(f"{table} (")
     if repair:
         as_owner(database, repair)
         assert evaluate(replay_equals_live, instance).passed

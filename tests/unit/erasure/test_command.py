@@ -14,7 +14,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from media_assets.cli import app, connection
+from media_assets.cli import connection
+from media_assets.cli.commands import app
 from media_assets.cli.output import CommandError
 from media_assets.eventlog.items import ItemErasedError, ItemNotFoundError
 from tests.unit.erasure.conftest import KEY, Album
@@ -68,7 +69,12 @@ def test_what_a_person_reads(album: Album) -> None:
     assert "second sweep  due at" in said
     again = run("erase", str(cat)).stdout  # nothing to confirm
     assert "was erased at" in again
-    assert "nothing is left" in again
+    assert "objects that were being written may be left until the second sweep, due at 20" in again
+    album.second_sweep(cat)
+    assert run("erase", KEY).stdout.endswith(" UTC; nothing is left of it\n")
+    for command in ("show", "events"):
+        with pytest.raises(ItemErasedError, match=f"item {cat} was erased at"):
+            CliRunner().invoke(app, [command, KEY], catch_exceptions=False)
     with pytest.raises(ItemErasedError, match=f"item {cat} was erased at"):
         CliRunner().invoke(app, ["show", str(cat)], catch_exceptions=False)
     events = json.loads(run("events", str(cat), "--json").stdout)
@@ -121,7 +127,14 @@ def test_everything_of_a_user(album: Album) -> None:
     assert items < {receipt["item_id"] for receipt in found}
     assert album.objects() == ["uploads/bob/kept.jpg"]
     assert "items of user bob that are erased: 1" in run("erase", "--user", "bob", "--yes").stdout
-    assert "items of user ada that are erased: 0" in run("erase", "--user", "ada", "--yes").stdout
+    again = run("erase", "--user", "ada", "--yes").stdout
+    assert "items of user ada that are erased: 0" in again
+    assert "4 items were erased" in again
+    assert {(each["item_id"], each["erased_before"]) for each in receipts("--user", "ada")} == {
+        (each["item_id"], True) for each in found
+    }
+    with pytest.raises(CommandError, match="no item of user 'nobody', now or erased before"):
+        CliRunner().invoke(app, ["erase", "--user", "nobody", "--yes"], catch_exceptions=False)
 
 
 def test_objects_that_stay_are_told_and_end_in_an_error(album: Album, monkeypatch: pytest.MonkeyPatch) -> None:

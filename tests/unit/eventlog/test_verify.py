@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from media_assets.eventlog.chain import CHAINED, GENESIS, payload_digest
 from media_assets.eventlog.events import item_erased
 from media_assets.eventlog.store import EventStore
-from media_assets.eventlog.verify import Broken, Verified, verify_chain
+from media_assets.eventlog.verify import Broken, NoSuchPositionError, Verified, verify_chain
 from tests.conftest import Database
 from tests.unit.eventlog.lives import NOON, Life, rows, spending_stopped
 from tests.unit.eventlog.tampering import RECOMPUTE_HASHES, deletion, tampered, tampering
@@ -277,9 +277,16 @@ def test_from_the_head_on_there_is_nothing_to_verify(log: Database, reader: Conn
     assert verify_chain(reader, since=HEAD) == Verified(events=0, head=HEAD, hash=known[HEAD], anchors=0)
 
 
-def test_from_beyond_the_head_on_the_log_is_broken(log: Database, reader: Connection) -> None:
-    found = verify_chain(reader, since=HEAD + 4)
-    assert str(found) == "the log is broken at position 20: no event is there; the log ends at position 16"
+def test_beyond_the_head_there_is_nothing_unless_an_anchor_knows_better(log: Database, reader: Connection) -> None:
+    known = hashes(log.store)
+    with pytest.raises(NoSuchPositionError, match="there is no position 20; the log ends at 16"):
+        verify_chain(reader, since=HEAD + 4, anchors={HEAD: known[HEAD]})
+    found = verify_chain(reader, since=HEAD + 4, anchors={HEAD + 2: known[HEAD]})
+    assert str(found).startswith(
+        "the log is broken at position 17: the log ends at position 16, an anchor knows an event at 18"
+    )
+    tampered(log, *deletion("position = 9"))
+    assert str(verify_chain(reader, since=9)).startswith("the log is broken at position 9: no event is there")
     with pytest.raises(ValueError, match="-1"):
         verify_chain(reader, since=-1)
 
