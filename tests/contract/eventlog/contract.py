@@ -35,11 +35,7 @@ cat, dog, cow = (Life(f"uploads/ada/{name}.jpg") for name in ("cat", "dog", "cow
 
 
 class EventLogContract:
-    """Subclasses override the fixtures `log`, an empty log that appends, and `eraser`, the same log that erases."""
-
-    @pytest.fixture
-    def log(self) -> EventLog:
-        raise NotImplementedError
+    """Subclasses have a fixture `log`, an empty log that appends, and override `eraser` where another object erases it."""
 
     @pytest.fixture
     def eraser(self, log: EventLog) -> EventLog:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from media_assets.eventlog.migrate import PROJECTIONS
@@ -25,13 +23,10 @@ CHANGES = [
 
 
 @pytest.fixture
-def owner(database: Database) -> Iterator[Connection]:
-    """A connection of the owner, who may do anything, to a log that holds one life."""
+def owner(database: Database, owner: Connection) -> Connection:
+    """The owner, who may do anything, at a log that holds one life."""
     database.store.append(Life().done())
-    engine = create_engine(database.owner_url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
+    return owner
 
 
 def error_code(connection: Connection, statement: str) -> str:

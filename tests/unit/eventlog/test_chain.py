@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
 from media_assets.eventlog.catalogue import SpendingStopped
 from media_assets.eventlog.chain import canonical_json, event_bytes, payload_digest
@@ -28,14 +27,6 @@ awkward_numbers = st.sampled_from(
 )
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | awkward_numbers | texts
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=6))
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Connection]:
-    engine = create_engine(database.owner_url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 def test_canonical_json_is_the_text_that_postgres_gives_any_value(owner: Connection) -> None:

@@ -6,7 +6,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event as Signal
 from typing import Any
@@ -24,14 +23,6 @@ from media_assets.eventlog.replay import digest, verify_replay
 from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
 from tests.unit.eventlog.lives import NOON, Life, item, rows, spending_stopped
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Connection]:
-    engine = create_engine(database.owner_url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 
 from media_assets.eventlog.embedding_index import ensure_embedding_index
 from media_assets.eventlog.events import NewEvent
@@ -33,14 +32,6 @@ def searchable(name: str, degrees: float, model: str = "meaning") -> list[NewEve
         life.analysis(summary=f"A {name}."),
         life.embedding(vector=towards(degrees), model=model),
     ]
-
-
-@pytest.fixture
-def owner(database: Database) -> Iterator[Connection]:
-    engine = create_engine(database.owner_url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 def found(store: EventStore, limit: int = 10) -> list[str]:
