@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from typing import Any
 
 import boto3
 import pytest
@@ -20,34 +19,16 @@ from media_assets.eventlog.store import EventStore
 from media_assets.settings import get_settings
 from media_assets.steps.budgets import stop_spending
 from tests.conftest import Database
+from tests.unit.command_line import said, talking_to, told
 from tests.unit.dispatch.paying import ANALYZE, TODAY, due, of, paid
 from tests.unit.eventlog.lives import Life
-
-CONNECTIONS = (connection.settings, connection.store, connection.sqs)
 
 
 @pytest.fixture
 def store(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventStore]:
     """The log that the command line talks to."""
-    monkeypatch.setenv("DATABASE_URL", database.application_url)
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    for each in CONNECTIONS:
-        each.cache_clear()
-    get_settings.cache_clear()
-    yield database.store
-    connection.store().engine.dispose()
-    for each in CONNECTIONS:
-        each.cache_clear()
-
-
-def said(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.stdout
-
-
-def told(*arguments: str) -> Any:
-    return json.loads(said(*arguments, "--json"))
+    with talking_to(database, monkeypatch):
+        yield database.store
 
 
 def costing(event: NewEvent, micro_dollars: int, day: int, user: str = "ada") -> NewEvent:

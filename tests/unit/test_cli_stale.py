@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -16,6 +14,7 @@ from media_assets.cli.output import CommandError
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import get_settings
 from tests.conftest import Database
+from tests.unit.command_line import said, talking_to, told
 from tests.unit.eventlog.lives import NOON, Life, steps
 
 cat, dog = Life("uploads/ada/cat.jpg"), Life("uploads/ada/dog.jpg")
@@ -25,26 +24,10 @@ cat, dog = Life("uploads/ada/cat.jpg"), Life("uploads/ada/dog.jpg")
 def store(database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventStore]:
     """The log that the command line talks to. It has a cat that is done by older recipes, and an hour later a dog whose
     thumbnails were given up."""
-    monkeypatch.setenv("DATABASE_URL", database.application_url)
-    for each in (connection.settings, connection.store):
-        each.cache_clear()
-    get_settings.cache_clear()
     later = NOON + timedelta(hours=1)
     database.store.append([*cat.done(), dog.upload(at=later), dog.probed(), dog.abandoned("thumbnail")])
-    yield database.store
-    connection.store().engine.dispose()
-    for each in (connection.settings, connection.store):
-        each.cache_clear()
-
-
-def said(*arguments: str) -> str:
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0
-    return result.stdout
-
-
-def told(*arguments: str) -> Any:
-    return json.loads(said(*arguments, "--json"))
+    with talking_to(database, monkeypatch):
+        yield database.store
 
 
 def refused(*arguments: str) -> str:
