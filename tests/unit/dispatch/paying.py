@@ -66,9 +66,15 @@ COSTLIEST = analysed(32_000, 8192, 300_000)
 FREE = analysed()
 
 
-def analyze(store: EventStore, target: Callable[[StepRequest], Manifest], settings: Settings, run_id: str = "run-1") -> int:
-    """Drain this hour; how many were analysed."""
-    tallies = drain(ANALYZE, [THIS_HOUR], store=store, settings=settings, invoke=target, run_id=run_id)
+def analyze(
+    store: EventStore,
+    target: Callable[[StepRequest], Manifest],
+    settings: Settings,
+    run_id: str = "run-1",
+    hour: datetime = THIS_HOUR,
+) -> int:
+    """Drain an hour; how many were analysed. Another process has another THIS_HOUR if the hour ends in between."""
+    tallies = drain(ANALYZE, [hour], store=store, settings=settings, invoke=target, run_id=run_id)
     return sum(tally.processed for tally in tallies.values())
 
 

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 
@@ -118,9 +119,9 @@ def test_drains_whose_analyses_cost_less_use_what_is_left_over(store: EventStore
     assert_within_budget(auditor)
 
 
-def _drain_in_a_process(database_url: str, limit: float, run_id: str) -> None:
+def _drain_in_a_process(database_url: str, limit: float, run_id: str, hour: datetime) -> None:
     store = EventStore.connect(database_url)
-    analyze(store, COSTLIEST, paid(daily_budget_dollars=budget(limit)), run_id)
+    analyze(store, COSTLIEST, paid(daily_budget_dollars=budget(limit)), run_id, hour)
     store.engine.dispose()
 
 
@@ -128,7 +129,8 @@ def test_processes_side_by_side_dont_overshoot_either(database: Database) -> Non
     store = database.store
     due(store, *map(str, range(60)))
     processes = [
-        FORKED.Process(target=_drain_in_a_process, args=(database.application_url, 20, f"run-{number}")) for number in range(4)
+        FORKED.Process(target=_drain_in_a_process, args=(database.application_url, 20, f"run-{number}", THIS_HOUR))
+        for number in range(4)
     ]
     for process in processes:
         process.start()
