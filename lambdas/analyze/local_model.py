@@ -15,11 +15,14 @@ from PIL import Image
 
 from lambdas.analyze.classifier import class_names, classify
 from lambdas.analyze.colours import dominant_colours
-from lambdas.analyze.detector import Detection, detect
-from lambdas.analyze.inference import Floats
 from lambdas.analyze.schema import MAX_TAGS, Analysis, BoundingBox, Category, DetectedObject
-from lambdas.analyze.vocabulary import COCO_NAMES, KINDS, Kind
+from lambdas.analyze.vocabulary import KINDS, Kind
 from lambdas.analyze.wording import description, summary, with_article
+from lambdas.runtime.vision.coco import COCO_NAMES
+from lambdas.runtime.vision.detection import Detection
+from lambdas.runtime.vision.inference import Floats
+from lambdas.runtime.vision.nanodet import detect
+from lambdas.runtime.vision.picture import opaque
 
 MODEL_NAME = "local/efficientnet-lite0+nanodet-g"
 
@@ -43,10 +46,10 @@ def analyze_image(image: Image.Image, original_width: int, original_height: int,
     Boxes are in pixels of the original, `original_width` × `original_height`, of which `image` may be a thumbnail. `exif`
     is the probe step's.
     """
-    image = _opaque(image)
+    image = opaque(image)
     probabilities = classify(image)
     by_kind = {kind: float(probabilities[list(kind.imagenet)].sum()) for kind in KINDS}
-    detections = detect(image, _thresholds(by_kind))[:_MOST_OBJECTS]
+    detections = detect(image, _thresholds(by_kind), _MOST_OBJECTS)
     colours = dominant_colours(image)
     return Analysis(
         category=_category(by_kind, detections),
@@ -56,13 +59,6 @@ def analyze_image(image: Image.Image, original_width: int, original_height: int,
         text=(),
         dominant_colours=colours,
     )
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    picture = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
 def _thresholds(by_kind: Mapping[Kind, float]) -> Floats:

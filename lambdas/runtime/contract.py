@@ -2,6 +2,8 @@
 
 Every item of a request appears in its manifest exactly once, either `ok` with the objects that were written and their
 digests, or with an error from a closed list. One bad file never fails its neighbours.
+
+What is larger than a function may be sent, and all that a task is sent, travels as an object whose reference is sent.
 """
 
 from __future__ import annotations
@@ -173,6 +175,34 @@ class Manifest(_Frozen):
     billed_milliseconds: int = Field(ge=0)
     """How long the whole invocation took. Its items' own milliseconds divide what that costs among them."""
     outcomes: tuple[ItemOutcome, ...]
+
+
+MAX_INLINE_BYTES = 5_000_000
+"""An event or an answer of more bytes travels as an object: Lambda takes 6 MB each way."""
+
+
+class ObjectReference(_Frozen):
+    """Stands for an event or an answer that is an object in the bucket. `sha256` is of its bytes."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+def event_key(step: str, attempt_id: str) -> str:
+    """The object that holds the event of an attempt."""
+    return f"dispatch/{step}/{attempt_id}/event.json"
+
+
+def answer_key(step: str, attempt_id: str) -> str:
+    """The object that holds its answer."""
+    return f"dispatch/{step}/{attempt_id}/answer.json"
+
+
+def messages_key(step: str, attempt_id: str, number: int) -> str:
+    """The objects, from 1 on, that hold the Pipes messages of a task while it works: JSON, one message a line."""
+    return f"dispatch/{step}/{attempt_id}/messages/{number}.json"
 
 
 def recipe_digest(step: str, version: int, parameters: dict[str, Any]) -> str:

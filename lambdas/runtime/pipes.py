@@ -8,7 +8,7 @@ context of its own here, and what it says travels in the response payload.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,8 @@ from dagster_pipes import (
     encode_param,
 )
 
+Listener = Callable[[PipesMessage], None]
+
 
 @dataclass
 class PipesSession:
@@ -38,8 +40,11 @@ class PipesSession:
 
 
 @contextmanager
-def pipes_session(event: Mapping[str, Any]) -> Iterator[PipesSession]:
-    """Open what the event's Pipes parameters describe. Without them the session logs to the process's own log only."""
+def pipes_session(event: Mapping[str, Any], listener: Listener | None = None) -> Iterator[PipesSession]:
+    """Open what the event's Pipes parameters describe. Without them the session logs to the process's own log only.
+
+    `listener` hears each message when it is written, for those who can't wait for the answer.
+    """
     if DAGSTER_PIPES_CONTEXT_ENV_VAR not in event:
         yield PipesSession(log=logging.getLogger("lambdas"))
         return
@@ -47,7 +52,9 @@ def pipes_session(event: Mapping[str, Any]) -> Iterator[PipesSession]:
     parameters = {DAGSTER_PIPES_MESSAGES_ENV_VAR: encode_param({})} | {
         name: event[name] for name in (DAGSTER_PIPES_CONTEXT_ENV_VAR, DAGSTER_PIPES_MESSAGES_ENV_VAR) if name in event
     }
-    with PipesContext(PipesMappingParamsLoader(parameters), PipesDefaultContextLoader(), _Collector(messages)) as context:
+    with PipesContext(
+        PipesMappingParamsLoader(parameters), PipesDefaultContextLoader(), _Collector(messages, listener)
+    ) as context:
         yield PipesSession(
             log=context.log,
             messages=messages,
@@ -57,19 +64,21 @@ def pipes_session(event: Mapping[str, Any]) -> Iterator[PipesSession]:
 
 
 class _Channel(PipesMessageWriterChannel):
-    def __init__(self, messages: list[PipesMessage]) -> None:
-        self._messages = messages
+    def __init__(self, messages: list[PipesMessage], listener: Listener | None) -> None:
+        self._messages, self._listener = messages, listener
 
     def write_message(self, message: PipesMessage) -> None:
         self._messages.append(message)
+        if self._listener is not None:
+            self._listener(message)
 
 
 class _Collector(PipesMessageWriter[_Channel]):
     """Collects messages in memory, whatever the orchestrator's parameters say."""
 
-    def __init__(self, messages: list[PipesMessage]) -> None:
-        self._messages = messages
+    def __init__(self, messages: list[PipesMessage], listener: Listener | None) -> None:
+        self._messages, self._listener = messages, listener
 
     @contextmanager
     def open(self, params: PipesParams) -> Iterator[_Channel]:
-        yield _Channel(self._messages)
+        yield _Channel(self._messages, self._listener)

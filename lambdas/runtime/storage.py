@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -127,7 +128,14 @@ class Storage:
         for _ in range(_TRIES_AT_A_CONTESTED_KEY):
             try:
                 with _faults():
-                    self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*")
+                    self._client.put_object(
+                        Bucket=bucket,
+                        Key=key,
+                        Body=body,
+                        ContentType=content_type,
+                        IfNoneMatch="*",
+                        ChecksumSHA256=b64encode(hashlib.sha256(body).digest()).decode(),  # dispatch asks S3 for it
+                    )
             except _Contested:
                 continue
             except _AlreadyWritten:

@@ -22,8 +22,11 @@ def to_srgb(image: Image.Image, icc_profile: bytes) -> Image.Image:
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     colours = image.convert(image.mode.removesuffix("A")) if alpha else image
     transform = _transform(icc_profile, colours.mode)
-    converted = ImageCms.applyTransform(colours, transform) if transform else colours.convert("RGB")
-    assert converted is not None
+    if transform:
+        converted = ImageCms.applyTransform(colours, transform)
+        assert converted is not None
+    else:
+        converted = colours if colours.mode == "RGB" else colours.convert("RGB")
     if alpha:
         converted.putalpha(alpha)
     return converted

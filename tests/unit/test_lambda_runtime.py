@@ -154,7 +154,7 @@ def test_an_invocation_that_is_killed_has_said_whose_it_was(bucket: Bucket, caps
     ("event", "message"),
     [
         ({}, 'the event has no "request"'),
-        ({"request": request("other", {}, item("one"))}, "the request is for 'other', this function does 'look'"),
+        ({"request": request("other", {}, item("one"))}, "the request is for 'other', this one does 'look'"),
         ({"request": {**request("look", {}, item("one")), "items": []}}, "items: Tuple should have at least 1 item"),
         ({"request": request("look", {}, item("one"), item("one"))}, "names an item twice"),
         ({"request": {"step": "look", "secret": "do-not-log"}}, "batch_id: Field required"),

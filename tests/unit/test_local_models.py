@@ -15,12 +15,13 @@ import pytest
 from PIL import Image
 
 from lambdas.analyze.colours import dominant_colours
-from lambdas.analyze.detector import Detection
 from lambdas.analyze.local_model import analyze_image
 from lambdas.analyze.schema import Analysis, BoundingBox, Category, strict_json_schema
-from lambdas.analyze.vocabulary import COCO_NAMES, KINDS
+from lambdas.analyze.vocabulary import KINDS
 from lambdas.analyze.wording import summary, with_article
 from lambdas.embed.local_model import DIMENSIONS, embed_text
+from lambdas.runtime.vision.coco import COCO_NAMES
+from lambdas.runtime.vision.detection import Detection
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "samples"

@@ -1,4 +1,4 @@
-"""Runs the ONNX models that are stored in lambdas/models."""
+"""Runs ONNX models: those that are stored in lambdas/models, and others from their bytes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-_MODELS = Path(__file__).resolve().parents[1] / "models"
+_MODELS = Path(__file__).resolve().parents[2] / "models"
+
+
+def open_session(model: Path | bytes) -> Any:
+    """An onnxruntime session. One thread: Lambda has about one CPU, and results repeat."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 @cache
 def session(file_name: str) -> Any:
-    """The onnxruntime session of a model, made once a process. One thread: Lambda has about one CPU, and results repeat."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(_MODELS / file_name, options, providers=["CPUExecutionProvider"])
+    """The session of a model of lambdas/models, made once a process."""
+    return open_session(_MODELS / file_name)
 
 
 def run(file_name: str, image: Floats) -> dict[str, Floats]:
