@@ -36,7 +36,9 @@ Item = Annotated[str, typer.Argument(help="Item id, or S3 key such as uploads/me
 def upload(
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders with everything in them.", exists=True)],
     user: Annotated[str, typer.Option(help="Whose upload it is: 1 to 64 of a-z, 0-9 and '-'.")] = "me",
-    wait: Annotated[bool, typer.Option("--wait", help="Follow until each file is done, rejected or failed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Follow until each file is done (detections, too), rejected or failed.")
+    ] = False,
     timeout: Annotated[float, typer.Option(help="Give up waiting after this many seconds without progress.", min=1)] = 600,
     as_json: Json = False,
 ) -> None:
@@ -63,7 +65,7 @@ def upload(
         identify(connection.store().engine, settings.bucket, uploads)
         if wait:
             on_their_way = [each for each in uploads if each.state == "uploaded"]
-            task = progress.add_task("processing", total=len(on_their_way))
+            task = progress.add_task("processing, detections too", total=len(on_their_way))
             follow(
                 connection.store().engine,
                 on_their_way,
@@ -105,7 +107,7 @@ def show(item: Item, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    analysis, rejection = found["analysis"] or {}, found["rejection"] or {}
+    analysis, rejection, detected = found["analysis"] or {}, found["rejection"] or {}, found["detections"]
     rows: list[tuple[str, object]] = [
         ("item", found["item_id"]),
         ("key", f"s3://{found['bucket']}/{found['key']}"),
@@ -122,6 +124,7 @@ def show(item: Item, as_json: Json = False) -> None:
         ("text", " / ".join(analysis.get("text", []))),
         ("colours", ", ".join(f"{c['name']} {c['share']:.0%}" for c in analysis.get("dominant_colours", []))),
         ("analysed by", analysis.get("model")),
+        ("detections", detected and f"{len(detected['detections'])} by {detected['model']}"),
         ("embedding", found["embedding"] and f"{found['embedding']['model']}, {found['embedding']['dimensions']} dimensions"),
         *((f"{t['size']} px", f"{t['width']} x {t['height']}  {t['key']}") for t in found["thumbnails"]),
         *(
@@ -131,6 +134,12 @@ def show(item: Item, as_json: Json = False) -> None:
         ),
     ]
     print_table(found["key"], ("", ""), [row for row in rows if row[1]])
+    if detected and detected["detections"]:
+        print_table(
+            "detections, in pixels of the upright original",
+            ("label", "confidence", "x", "y", "width", "height"),
+            [(each["label"], f"{each['confidence']:.0%}", *each["bbox"]) for each in detected["detections"]],
+        )
 
 
 def events(

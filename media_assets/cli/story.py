@@ -27,7 +27,7 @@ from media_assets.eventlog.story import Told
 _SHORT = 8
 """Characters of a run or attempt id that a person sees."""
 _NOT_SHOWN = {"payload", "expected_version", "payload_sha256", "hash"}
-_COLUMNS = ("event", "when (UTC)", "after", "step", "ms", "cost", "target", "attempt", "run")
+_COLUMNS = ("event", "when (UTC)", "after", "step", "ms", "cost", "target", "why", "attempt", "run")
 _HEADER = [Text(name, "dim") for name in _COLUMNS]
 _TO_THE_RIGHT = {"after", "ms", "cost"}
 _STYLES = {"UploadRejected": "yellow", "StepFailed": "yellow", "StepAbandoned": "red", "ItemErased": "red"}
@@ -63,7 +63,7 @@ def print_events(title: str, history: Sequence[Event], dagster_url: str | None) 
     """A row an event, as they came."""
     print_table(
         title,
-        ("#", "when (UTC)", "event", "step", "recipe", "ms", "Dagster run"),
+        ("#", "when (UTC)", "event", "step", "recipe", "ms", "target", "why", "Dagster run"),
         [
             (
                 event.version,
@@ -72,6 +72,8 @@ def print_events(title: str, history: Sequence[Event], dagster_url: str | None) 
                 event.step,
                 event.recipe,
                 event.milliseconds or "",
+                event.target,
+                event.target_reason,
                 _run(event, dagster_url),
             )
             for event in history
@@ -126,6 +128,7 @@ def _row(told: Told, guide: str, dagster_url: str | None) -> list[Text]:
         str(event.milliseconds or ""),
         money_text(event.micro_dollars) if event.target or event.micro_dollars else "",
         event.target or "",
+        event.target_reason or "",
         (event.attempt_id or "")[:_SHORT],
     )
     return [

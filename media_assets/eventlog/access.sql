@@ -21,7 +21,7 @@ BEGIN
         SELECT c.relname FROM pg_class c
         WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
           AND c.relname = ANY (ARRAY['uploads', 'step_results', 'step_failures', 'requested_generations', 'thumbnails',
-                                     'analyses', 'embeddings', 'costs', 'spending_stops', 'steps', 'items'])
+                                     'detections', 'analyses', 'embeddings', 'costs', 'spending_stops', 'steps', 'items'])
     LOOP
         EXECUTE format('GRANT SELECT ON %I TO media_assets_app, media_assets_api', model);
     END LOOP;

@@ -4,8 +4,8 @@
 -- asks for `position > cursor` misses nothing. It needs READ COMMITTED: under a frozen snapshot the head would be stale.
 --
 -- batch: array of {event_id, stream_id, expected_version, type, schema_version, occurred_at, user_id, item_id, step,
--- recipe, generation, target, run_id, attempt_id, milliseconds, memory_mb, tokens_in, tokens_out, micro_dollars,
--- correlation_id, causation_id, body}.
+-- recipe, generation, target, target_reason, run_id, attempt_id, milliseconds, memory_mb, tokens_in, tokens_out,
+-- micro_dollars, correlation_id, causation_id, body}.
 --
 -- Returns, in the batch's order, each event's position and whether this call inserted it. An id that the log holds is
 -- answered whatever else is said of it; what is new is checked and stands or falls together.
@@ -42,8 +42,8 @@ BEGIN
             CROSS JOIN LATERAL jsonb_to_record(b.fields) AS f (
                 event_id uuid, stream_id text, expected_version integer, type text, schema_version integer,
                 occurred_at timestamptz, user_id text, item_id uuid, step text, recipe text, generation integer, target text,
-                run_id text, attempt_id text, milliseconds bigint, memory_mb integer, tokens_in bigint, tokens_out bigint,
-                micro_dollars bigint, correlation_id uuid, causation_id uuid, body jsonb)
+                target_reason text, run_id text, attempt_id text, milliseconds bigint, memory_mb integer, tokens_in bigint,
+                tokens_out bigint, micro_dollars bigint, correlation_id uuid, causation_id uuid, body jsonb)
             LEFT JOIN LATERAL (
                 SELECT true AS known FROM events e WHERE e.event_id = f.event_id LIMIT 1
             ) present ON true
@@ -62,7 +62,7 @@ BEGIN
                 i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at, i.user_id,
                 i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb, i.tokens_in,
                 i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id, i.payload_sha256,
-                NULL)::events)
+                NULL, i.target_reason)::events)
             FROM incoming i ORDER BY i.position
         )) WITH ORDINALITY AS h (hash, number)
     ), payloads AS (
@@ -70,11 +70,12 @@ BEGIN
     ), log AS (
         INSERT INTO events (position, event_id, stream_id, version, type, schema_version, occurred_at, recorded_at, user_id,
                             item_id, step, recipe, generation, target, run_id, milliseconds, memory_mb, tokens_in,
-                            tokens_out, attempt_id, micro_dollars, correlation_id, causation_id, payload_sha256, hash)
+                            tokens_out, attempt_id, micro_dollars, correlation_id, causation_id, payload_sha256, hash,
+                            target_reason)
         SELECT i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at, i.user_id,
                i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb, i.tokens_in,
                i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id, i.payload_sha256,
-               h.hash
+               h.hash, i.target_reason
         FROM incoming i JOIN hashes h USING (position)
     )
     SELECT count(*),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import date
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
@@ -88,6 +88,28 @@ class ThumbnailCreated(Payload):
     version_id: str
     placeholder: str
     thumbnails: tuple[Thumbnail, ...] = Field(min_length=1)
+
+
+_Pixel = Annotated[int, Field(ge=0, lt=2**31)]
+_Pixels = Annotated[int, Field(ge=1, lt=2**31)]
+
+
+class Detection(BaseModel):
+    """One object: `bbox` is x, y, width and height in pixels of the upright original."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    label: str = Field(min_length=1)
+    confidence: float = Field(ge=0, le=1, allow_inf_nan=False)
+    bbox: tuple[_Pixel, _Pixel, _Pixels, _Pixels]
+
+
+class DetectionsCompleted(Payload):
+    """Where a model found which objects, most confident first; none is a result too."""
+
+    type: ClassVar[str] = "DetectionsCompleted"
+    version_id: str
+    model: str
+    detections: tuple[Detection, ...]
 
 
 class AnalysisCompleted(Payload):
@@ -191,6 +213,7 @@ CATALOGUE: dict[str, type[Payload]] = {
         UploadRejected,
         UploadRemoved,
         ThumbnailCreated,
+        DetectionsCompleted,
         AnalysisCompleted,
         EmbeddingStored,
         StepFailed,

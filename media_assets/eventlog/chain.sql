@@ -22,7 +22,7 @@ CREATE OR REPLACE FUNCTION event_bytes(e events) RETURNS bytea LANGUAGE sql STAB
         ', "tokens_out": ', e.tokens_out, ', "occurred_at": ', microseconds(e.occurred_at),
         ', "recorded_at": ', microseconds(e.recorded_at), ', "causation_id": "' || e.causation_id || '"',
         ', "milliseconds": ', e.milliseconds, ', "micro_dollars": ', e.micro_dollars,
-        ', "correlation_id": "' || e.correlation_id || '"', ', "payload_sha256": "', encode(e.payload_sha256, 'hex'),
+        ', "target_reason": ' || to_json(e.target_reason), ', "correlation_id": "' || e.correlation_id || '"', ', "payload_sha256": "', encode(e.payload_sha256, 'hex'),
         '", "schema_version": ', e.schema_version
     ) || '}', 'UTF8')
 $$;

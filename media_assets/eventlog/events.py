@@ -46,7 +46,8 @@ class NewEvent(BaseModel):
 
     `expected_version` is the stream's version that the command was decided on (0: the stream doesn't exist yet); None
     appends at the head. Within one append it counts the events before it. `correlation_id` is the event that began the
-    story (an upload's own id), `causation_id` the event that led to this one.
+    story (an upload's own id), `causation_id` the event that led to this one. `target_reason` is a word for why it was
+    computed on `target`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -62,6 +63,7 @@ class NewEvent(BaseModel):
     recipe: str | None = None
     generation: int | None = None
     target: str | None = None
+    target_reason: str | None = None
     run_id: str | None = None
     attempt_id: str | None = None
     milliseconds: int = Field(default=0, ge=0)
@@ -116,11 +118,12 @@ class StepRef(BaseModel):
 
 
 class Execution(BaseModel):
-    """Where an outcome was computed, in which attempt, and what that cost."""
+    """Where an outcome was computed and why there, in which attempt, and what that cost."""
 
     model_config = ConfigDict(frozen=True)
 
     target: str
+    target_reason: str | None = None
     run_id: str | None = None
     attempt_id: str | None = None
     milliseconds: int = 0

@@ -67,10 +67,11 @@ def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:
     """The item's current version and what was derived from it, as JSON values.
 
     Shape: {item_id, bucket, key, version_id, etag, size_bytes, user_id, hour, kind, format, state, width, height, exif,
-    thumbnails: [{size, width, height, key, sha256}], placeholder, analysis: {category, summary, tags, objects, text,
-    dominant_colours, provider, model, analysis_id} | null, embedding: {model, dimensions} | null,
-    rejection: {code, message} | null, steps: {step: {state, failures, retry_at, error}}}. Pixels are of the upright
-    original. Raises ItemNotFoundError, and its ItemErasedError.
+    thumbnails: [{size, width, height, key, sha256}], placeholder, detections: {model, detections: [{label, confidence,
+    bbox: [x, y, width, height]}]} | null, analysis: {category, summary, tags, objects, text, dominant_colours, provider,
+    model, analysis_id} | null, embedding: {model, dimensions} | null, rejection: {code, message} | null,
+    steps: {step: {state, failures, retry_at, error}}}. Pixels are of the upright original. Raises ItemNotFoundError, and its
+    ItemErasedError.
     """
     item = connection.execute(text("SELECT * FROM items WHERE item_id = :id"), {"id": item_id}).one_or_none()
     if item is None:
@@ -106,6 +107,7 @@ def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:
             {"size": t.size, "width": t.width, "height": t.height, "key": t.key, "sha256": t.sha256} for t in thumbnails
         ],
         "placeholder": thumbnails[0].placeholder if thumbnails else None,
+        "detections": _detections(connection, current),
         "analysis": analysis
         and {
             "category": analysis.category,
@@ -136,6 +138,28 @@ def counts_by_state(connection: Connection) -> dict[str, int]:
     """How many items are received, processing, done, rejected, failed, removed; states without items are left out."""
     rows = connection.execute(text("SELECT state, count(*) FROM items GROUP BY 1 ORDER BY 1"))
     return dict(rows.tuples().all())
+
+
+def _detections(connection: Connection, current: dict[str, Any]) -> dict[str, Any] | None:
+    """Of the result that counts, which may have found nothing; None if there is no result."""
+    model = connection.execute(
+        text("""
+            SELECT t.body->>'model' FROM step_results r JOIN told t USING (event_id)
+            WHERE r.item_id = :id AND r.version_id = :version AND t.type = 'DetectionsCompleted'
+            ORDER BY r.generation DESC LIMIT 1
+        """),
+        current,
+    ).scalar_one_or_none()
+    found = connection.execute(
+        text("SELECT * FROM detections WHERE item_id = :id AND version_id = :version ORDER BY ordinal"), current
+    ).all()
+    return model and {
+        "model": model,
+        "detections": [
+            {"label": each.label, "confidence": each.confidence, "bbox": [each.x, each.y, each.width, each.height]}
+            for each in found
+        ],
+    }
 
 
 def _refuse_erased(connection: Connection, item_id: str) -> None:

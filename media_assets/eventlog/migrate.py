@@ -18,6 +18,7 @@ PROJECTIONS = (
     "step_failures",
     "requested_generations",
     "thumbnails",
+    "detections",
     "analyses",
     "embeddings",
     "costs",

@@ -15,10 +15,18 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from media_assets.eventlog.catalogue import AnalysisCompleted, EmbeddingStored, ItemErased, ThumbnailCreated, UploadRejected
+from media_assets.eventlog.catalogue import (
+    AnalysisCompleted,
+    DetectionsCompleted,
+    EmbeddingStored,
+    ItemErased,
+    ThumbnailCreated,
+    UploadRejected,
+)
 
 PUBLISHED = {
     ThumbnailCreated.type: "ImageProcessed",
+    DetectionsCompleted.type: "DetectionsCompleted",
     AnalysisCompleted.type: "AnalysisComplete",
     EmbeddingStored.type: "EmbeddingStored",
     UploadRejected.type: "UploadRejected",

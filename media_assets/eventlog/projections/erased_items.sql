@@ -14,6 +14,6 @@ END $$;
 
 -- The read models that have rows of single items.
 CREATE OR REPLACE FUNCTION item_read_models() RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$
-    VALUES ('uploads'), ('step_results'), ('step_failures'), ('requested_generations'), ('thumbnails'), ('analyses'),
-           ('embeddings'), ('steps'), ('items')
+    VALUES ('uploads'), ('step_results'), ('step_failures'), ('requested_generations'), ('thumbnails'), ('detections'),
+           ('analyses'), ('embeddings'), ('steps'), ('items')
 $$;

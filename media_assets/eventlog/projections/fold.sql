@@ -16,12 +16,14 @@ BEGIN
     IF 'UploadReceived' = ANY (types) THEN PERFORM fold_arrivals(first, last); END IF;
     IF 'MediaProbed' = ANY (types) THEN PERFORM fold_measurements(first, last); END IF;
     IF 'UploadRemoved' = ANY (types) THEN PERFORM fold_removals(first, last); END IF;
-    IF types && ARRAY['MediaProbed', 'UploadRejected', 'ThumbnailCreated', 'AnalysisCompleted', 'EmbeddingStored'] THEN
+    IF types && ARRAY['MediaProbed', 'UploadRejected', 'ThumbnailCreated', 'DetectionsCompleted', 'AnalysisCompleted',
+                      'EmbeddingStored'] THEN
         PERFORM fold_step_results(first, last);
     END IF;
     IF types && ARRAY['StepFailed', 'StepAbandoned'] THEN PERFORM fold_step_failures(first, last); END IF;
     IF 'ReprocessRequested' = ANY (types) THEN PERFORM fold_requested_generations(first, last); END IF;
     IF 'ThumbnailCreated' = ANY (types) THEN PERFORM fold_thumbnails(first, last); END IF;
+    IF 'DetectionsCompleted' = ANY (types) THEN PERFORM fold_detections(first, last); END IF;
     IF 'AnalysisCompleted' = ANY (types) THEN PERFORM fold_analyses(first, last); END IF;
     IF 'EmbeddingStored' = ANY (types) THEN PERFORM fold_embeddings(first, last); END IF;
     IF types && ARRAY['SpendingStopped', 'SpendingResumed'] THEN PERFORM fold_spending_stops(first, last); END IF;

@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION fold_step_results(first bigint, last bigint) RETURNS 
            e.occurred_at, e.run_id, e.event_id
     FROM public.told e
     WHERE e.position BETWEEN first AND last
-      AND e.type IN ('MediaProbed', 'UploadRejected', 'ThumbnailCreated', 'AnalysisCompleted', 'EmbeddingStored')
+      AND e.type IN ('MediaProbed', 'UploadRejected', 'ThumbnailCreated', 'DetectionsCompleted', 'AnalysisCompleted',
+                     'EmbeddingStored')
     ORDER BY e.item_id, e.body->>'version_id', e.step, e.generation, e.position
     ON CONFLICT DO NOTHING;
 $$;

@@ -3,8 +3,8 @@
 
 -- The steps there are, what has to be done before each, and for which kind of media they are (NULL: before it is known).
 CREATE OR REPLACE FUNCTION step_graph() RETURNS TABLE (step text, after text[], kind text) LANGUAGE sql IMMUTABLE AS $$
-    VALUES ('probe', '{}'::text[], NULL), ('thumbnail', '{probe}', 'image'), ('analyze', '{probe,thumbnail}', 'image'),
-           ('embed', '{probe,thumbnail,analyze}', 'image')
+    VALUES ('probe', '{}'::text[], NULL), ('thumbnail', '{probe}', 'image'), ('detect', '{probe,thumbnail}', 'image'),
+           ('analyze', '{probe,thumbnail}', 'image'), ('embed', '{probe,thumbnail,analyze}', 'image')
 $$;
 
 -- A recomputation has come to an end for this very content before and was asked for again: new uploads outrank it.

@@ -61,13 +61,13 @@ class EventLogContract:
     def test_a_stream_and_a_cursor_read_the_same_events(self, log: EventLog) -> None:
         log.append([event for pair in zip(cat.done(), dog.done(), strict=True) for event in pair])
         told = list(log.all(batch_size=3))
-        assert [event.position for event in told] == list(range(1, 11))
+        assert [event.position for event in told] == list(range(1, 13))
         for life in (cat, dog):
             assert log.stream(life.stream_id) == [event for event in told if event.stream_id == life.stream_id]
         assert log.since(0) == told
         assert log.since(4, limit=3) == told[4:7]
-        assert log.since(10) == log.since(99) == log.since(0, limit=0) == []
-        assert log.versions([cat.stream_id, dog.stream_id, cow.stream_id]) == {cat.stream_id: 5, dog.stream_id: 5}
+        assert log.since(12) == log.since(99) == log.since(0, limit=0) == []
+        assert log.versions([cat.stream_id, dog.stream_id, cow.stream_id]) == {cat.stream_id: 6, dog.stream_id: 6}
 
     def test_an_empty_log_has_nothing_to_say(self, log: EventLog, eraser: EventLog) -> None:
         assert log.append([]) == []
@@ -204,16 +204,16 @@ class EventLogContract:
     def test_an_erasure_takes_what_was_said_and_leaves_that_it_was(self, log: EventLog, eraser: EventLog) -> None:
         log.append([*cat.done(), dog.upload()])
         before = log.since(0)
-        assert eraser.erase([cat.erased()]).payloads == 5
+        assert eraser.erase([cat.erased()]).payloads == 6
 
         after = log.since(0)
-        assert [event.payload for event in after[:5]] == [PayloadErased()] * 5
-        assert [event.model_dump(exclude={"payload"}) for event in after[:6]] == [
+        assert [event.payload for event in after[:6]] == [PayloadErased()] * 6
+        assert [event.model_dump(exclude={"payload"}) for event in after[:7]] == [
             event.model_dump(exclude={"payload"}) for event in before
         ]
-        assert after[5] == before[5]
-        assert (after[6].type, after[6].payload, after[6].version) == ("ItemErased", cat.erased().payload, 6)
-        assert log.stream(cat.stream_id) == [*after[:5], after[6]]
+        assert after[6] == before[6]
+        assert (after[7].type, after[7].payload, after[7].version) == ("ItemErased", cat.erased().payload, 7)
+        assert log.stream(cat.stream_id) == [*after[:6], after[7]]
 
     def test_an_item_is_erased_once_and_nothing_follows(self, log: EventLog, eraser: EventLog) -> None:
         log.append([cat.upload()])
@@ -231,13 +231,13 @@ class EventLogContract:
     def test_items_are_erased_together_or_not_at_all(self, log: EventLog, eraser: EventLog) -> None:
         log.append([*cat.done(), *dog.done(), cow.upload()])
         with pytest.raises(ConcurrencyError):
-            eraser.erase([cat.erased(), at_version(dog.erased(), 4)])
+            eraser.erase([cat.erased(), at_version(dog.erased(), 5)])
         with pytest.raises(MixedErasureError):
             eraser.erase([cat.erased(), dog.failed("probe")])
-        assert log.head() == 11
-        assert not any(isinstance(event.payload, PayloadErased) for event in log.all())
-        assert eraser.erase([cat.erased(), at_version(dog.erased(), 5), cat.erased()]).payloads == 10
         assert log.head() == 13
+        assert not any(isinstance(event.payload, PayloadErased) for event in log.all())
+        assert eraser.erase([cat.erased(), at_version(dog.erased(), 6), cat.erased()]).payloads == 12
+        assert log.head() == 15
 
     def test_the_next_incarnation_of_a_key_is_another_stream(self, log: EventLog, eraser: EventLog) -> None:
         log.append([cat.upload()])
@@ -284,9 +284,9 @@ class EventLogContract:
 
     def test_told_by_eight_at_once_it_happened_once(self, log: EventLog) -> None:
         answers = at_once(8, lambda _: log.append(cat.done()))
-        assert all([position for position, _ in answer] == [1, 2, 3, 4, 5] for answer in answers)
-        assert sum(inserted for answer in answers for _, inserted in answer) == 5
-        assert log.head() == 5
+        assert all([position for position, _ in answer] == [1, 2, 3, 4, 5, 6] for answer in answers)
+        assert sum(inserted for answer in answers for _, inserted in answer) == 6
+        assert log.head() == 6
 
     def test_of_commands_decided_on_one_version_exactly_one_wins(self, log: EventLog) -> None:
         def command(number: int) -> list[Appended | ConcurrencyError]:

@@ -21,8 +21,15 @@ SECOND_LIVES = tuple(replace(life, incarnation=1) for life in LIVES)
 VERSIONS = {"v1": "0A", "v2": "0A10", "v3": "05"}
 """Versions with their sequencers: v2 is the newest, v3 the oldest, whatever order they become known in. Their etags are
 equal, as those of A are in A, B, A."""
-UPSTREAM = {"probe": None, "thumbnail": "probe", "analyze": "thumbnail", "embed": "analyze"}
-CONCLUSIVE = {"MediaProbed", "UploadRejected", "ThumbnailCreated", "AnalysisCompleted", "EmbeddingStored"}
+UPSTREAM = {"probe": None, "thumbnail": "probe", "detect": "thumbnail", "analyze": "thumbnail", "embed": "analyze"}
+CONCLUSIVE = {
+    "MediaProbed",
+    "UploadRejected",
+    "ThumbnailCreated",
+    "DetectionsCompleted",
+    "AnalysisCompleted",
+    "EmbeddingStored",
+}
 
 
 def histories() -> st.SearchStrategy[list[NewEvent]]:
@@ -69,6 +76,11 @@ def histories() -> st.SearchStrategy[list[NewEvent]]:
         of_version(
             lambda life, v, sizes, key: life.thumbnails(v, sizes=sorted(sizes), **key),
             st.sets(st.sampled_from([64, 256, 800]), min_size=1),
+            outcomes,
+        ),
+        of_version(
+            lambda life, v, labels, key: life.detections(v, labels=labels, **key),
+            st.lists(st.sampled_from(["cat", "dog", "sofa"]), max_size=3),
             outcomes,
         ),
         of_version(lambda life, v, words, key: life.analysis(v, summary=words, **key), st.text(), outcomes),
@@ -135,6 +147,7 @@ class Reading:
         self._uploads: dict[str, tuple[str, int]] = {}  # version: (sequencer, when)
         self._removed: set[str] = set()
         self._results: dict[tuple[str, str, int], str] = {}  # (version, step, generation): outcome
+        self._labels: dict[str, tuple[int, list[str]]] = {}  # version: (generation, what was found)
         self._failures: dict[tuple[str, str, int], int] = {}
         self._dead: set[tuple[str, str, int]] = set()
         self._requested: dict[str, int] = {}
@@ -152,6 +165,8 @@ class Reading:
             self._uploads[version] = (event.payload.sequencer, len(self._told))  # type: ignore[attr-defined]
         if kind == "UploadRemoved" and version in self._uploads:
             self._removed.add(version)
+        if kind == "DetectionsCompleted" and key not in self._results and self._labels.get(version, (-1, []))[0] < key[2]:
+            self._labels[version] = (key[2], [each.label for each in event.payload.detections])  # type: ignore[attr-defined]
         if kind in CONCLUSIVE:
             self._results.setdefault(key, "rejected" if kind == "UploadRejected" else "done")
         if kind == "MediaProbed" and version in self._uploads and self._widths.get(version, (-1, 0))[0] < key[2]:
@@ -184,6 +199,10 @@ class Reading:
             state = "received" if width is None else "processing"
         return version, state, width
 
+    def labels(self) -> dict[str, list[str]]:
+        """What was found in each version, in order; versions in which nothing was are left out."""
+        return {} if self._erased else {version: labels for version, (_, labels) in self._labels.items() if labels}
+
     def steps(self) -> dict[str, tuple[str, int, int]]:
         """(state, generation, failures) of each step that is due or was."""
         version = self._current()
@@ -192,7 +211,7 @@ class Reading:
         standing: dict[str, tuple[str, int, int]] = {}
         for step, upstream in UPSTREAM.items():
             if upstream is not None and standing.get(upstream, ("",))[0] != "done":
-                break
+                continue
             if upstream is not None and version not in self._widths:
                 break  # of no known kind: nothing but the probe applies
             generation = self._requested.get(step, 0)

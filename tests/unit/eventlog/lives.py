@@ -12,6 +12,8 @@ from sqlalchemy import Connection, text
 
 from media_assets.eventlog.catalogue import (
     AnalysisCompleted,
+    Detection,
+    DetectionsCompleted,
     EmbeddingStored,
     MediaProbed,
     SpendingResumed,
@@ -42,7 +44,7 @@ from tests.conftest import received
 NOON = datetime(2026, 7, 1, 12, 20, tzinfo=UTC)
 HOUR = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NOON_DAY = NOON.date()
-EXECUTION = Execution(target="lambda", run_id="run-1", milliseconds=12, memory_mb=128)
+EXECUTION = Execution(target="lambda", target_reason="only_target", run_id="run-1", milliseconds=12, memory_mb=128)
 
 
 class StepFailedV1(StepFailed):
@@ -107,6 +109,16 @@ class Life:
         return step_succeeded(
             self._ref(version, "thumbnail", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON
         )
+
+    def detections(
+        self, version: str = "v1", *, labels: Sequence[str] = ("cat",), generation: int = 0, recipe: str = "r1"
+    ) -> NewEvent:
+        found = tuple(
+            Detection(label=label, confidence=0.875 - 0.125 * number, bbox=(number, 1, 20, 10))
+            for number, label in enumerate(labels)
+        )
+        payload = DetectionsCompleted(version_id=version, model="boxes", detections=found)
+        return step_succeeded(self._ref(version, "detect", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
     def analysis(
         self, version: str = "v1", *, summary: str = "A cat.", generation: int = 0, recipe: str = "r1", **fields: Any
@@ -180,7 +192,8 @@ class Life:
 
     def processed(self, version: str = "v1", **key: Any) -> list[NewEvent]:
         """Every step's success, in order."""
-        return [make(version, **key) for make in (self.probed, self.thumbnails, self.analysis, self.embedding)]
+        makers = (self.probed, self.thumbnails, self.analysis, self.embedding, self.detections)
+        return [make(version, **key) for make in makers]
 
     def done(self, version: str = "v1", at: datetime = NOON) -> list[NewEvent]:
         """From the upload to the last step."""

@@ -81,6 +81,7 @@ def test_the_bytes_of_an_event_are_those_that_postgres_chained(database: Databas
                 "recipe": st.none() | texts,
                 "run_id": st.none() | texts,
                 "attempt_id": st.none() | texts,
+                "target_reason": st.none() | texts,
                 "generation": st.none() | figures,
                 "milliseconds": figures | st.just(2**63 - 1),
                 "micro_dollars": figures | st.just(2**63 - 1),

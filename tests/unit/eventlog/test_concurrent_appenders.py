@@ -67,8 +67,8 @@ def test_what_all_tell_happened_once(database: Database, pool: Executor) -> None
     answers = list(pool.map(tell_the_same_story, [database.application_url] * APPENDERS, range(APPENDERS)))
     positions = [[position for position, _ in answer] for answer in answers]
     assert positions == [positions[0]] * APPENDERS
-    assert sorted(positions[0]) == list(range(1, LIVES * 5 + 1))
-    assert sum(inserted for answer in answers for _, inserted in answer) == database.store.head() == LIVES * 5
+    assert sorted(positions[0]) == list(range(1, LIVES * 6 + 1))
+    assert sum(inserted for answer in answers for _, inserted in answer) == database.store.head() == LIVES * 6
 
 
 def command_at_each_version(database_url: str, number: int) -> list[Appended | ConcurrencyError]:
@@ -107,7 +107,7 @@ def tell_a_story_of_ones_own(database_url: str, number: int) -> list[list[Append
 def test_many_streams_grow_beside_each_other_each_in_its_order(database: Database, pool: Executor) -> None:
     answers = list(pool.map(tell_a_story_of_ones_own, [database.application_url] * APPENDERS, range(APPENDERS)))
     log = list(database.store.all())
-    assert [event.position for event in log] == list(range(1, APPENDERS * LIVES * 5 + 1))
+    assert [event.position for event in log] == list(range(1, APPENDERS * LIVES * 6 + 1))
     assert_chained(log)
     by_position = {event.position: event for event in log}
     for number, appends in enumerate(answers):
@@ -118,5 +118,7 @@ def test_many_streams_grow_beside_each_other_each_in_its_order(database: Databas
         assert told == [event.event_id for event in own_story(number)]
     for stream_id, version in database.store.versions({event.stream_id for event in log}).items():
         assert (
-            [event.version for event in log if event.stream_id == stream_id] == list(range(1, version + 1)) == [1, 2, 3, 4, 5]
+            [event.version for event in log if event.stream_id == stream_id]
+            == list(range(1, version + 1))
+            == [1, 2, 3, 4, 5, 6]
         )

@@ -62,19 +62,19 @@ def test_the_script_comes_to_the_hash_of_the_head(database: Database, tmp_path: 
     eraser = EventStore.connect(database.owner_url.replace("//postgres@", "//media_assets_eraser@"))
     eraser.erase([item_erased(Life("uploads/ada/cat.jpg").item_id, reason="asked for", user_id="ada", occurred_at=NOON)])
     eraser.engine.dispose()
-    [newest] = database.store.since(10)
-    assert run_documented_script(database, tmp_path) == (0, f"11 {newest.hash.hex()}")
+    [newest] = database.store.since(12)
+    assert run_documented_script(database, tmp_path) == (0, f"13 {newest.hash.hex()}")
 
 
 def test_the_script_finds_what_was_changed(database: Database, tmp_path: Path) -> None:
     database.store.append([*Life("uploads/ada/cat.jpg").done(), *Life("uploads/ada/dog.jpg").done()])
-    tampered(database, *deletion("position = 9"))
-    assert run_documented_script(database, tmp_path) == (1, "broken at position 9")
+    tampered(database, *deletion("position = 10"))
+    assert run_documented_script(database, tmp_path) == (1, "broken at position 10")
     tampered(
         database,
         "UPDATE event_payloads SET body = body || '{\"width\": 1}' WHERE event_id = (SELECT event_id FROM events"
-        " WHERE position = 7)",
+        " WHERE position = 8)",
     )
-    assert run_documented_script(database, tmp_path) == (1, "broken at position 7")
+    assert run_documented_script(database, tmp_path) == (1, "broken at position 8")
     tampered(database, "UPDATE events SET tokens_in = 1 WHERE position = 2")
     assert run_documented_script(database, tmp_path) == (1, "broken at position 2")

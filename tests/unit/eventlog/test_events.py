@@ -70,6 +70,7 @@ def test_the_catalogue_names_every_payload_by_its_type() -> None:
         "UploadRejected",
         "UploadRemoved",
         "ThumbnailCreated",
+        "DetectionsCompleted",
         "AnalysisCompleted",
         "EmbeddingStored",
         "StepFailed",

@@ -19,6 +19,10 @@ def thumbnail_keys(store: EventStore) -> list[str]:
     return [row["key"] for row in found]
 
 
+def labels(store: EventStore) -> list[str]:
+    return [row["label"] for row in rows(store, "SELECT label FROM detections ORDER BY version_id, ordinal")]
+
+
 def test_received_processing_done(store: EventStore) -> None:
     store.append([cat.upload()])
     assert (state(store), steps(store, cat)) == ("received", {"probe": "pending"})
@@ -36,6 +40,8 @@ def test_received_processing_done(store: EventStore) -> None:
     store.append([cat.thumbnails(), cat.analysis()])
     assert state(store) == "processing"
     store.append([cat.embedding()])
+    assert (state(store), step(store, cat, "detect")["state"]) == ("processing", "pending")
+    store.append([cat.detections(labels=[])])
     assert (state(store), set(steps(store, cat).values())) == ("done", {"done"})
     done = step(store, cat, "thumbnail")
     assert (done["recipe"], done["run_id"], done["finished_at"]) == ("r1", "run-1", NOON)
@@ -54,7 +60,7 @@ def test_rejected_by_the_thumbnail_and_taken_back_when_a_later_attempt_decodes_i
 
     store.append([cat.reprocess("thumbnail")])
     assert (state(store), steps(store, cat)) == ("processing", {"probe": "done", "thumbnail": "pending"})
-    store.append([cat.thumbnails(generation=1), cat.analysis(), cat.embedding()])
+    store.append([cat.thumbnails(generation=1), cat.detections(), cat.analysis(), cat.embedding()])
     assert (state(store), item(store, cat)["rejection_code"]) == ("done", None)
 
 
@@ -90,7 +96,7 @@ def test_a_new_version_starts_over_and_hides_what_belongs_to_the_old_one(store: 
     assert (state(store), steps(store, cat)) == ("received", {"probe": "pending"})
     assert item(store, cat)["hour"] == NOON.replace(hour=14, minute=0)
     assert thumbnail_keys(store) == []
-    for table in ("analyses", "embeddings"):
+    for table in ("detections", "analyses", "embeddings"):
         assert rows(store, f"SELECT * FROM items JOIN {table} USING (item_id, version_id)") == []
 
     store.append(cat.processed("v2"))
@@ -135,6 +141,34 @@ def test_reprocessing_keeps_the_old_result_on_show_until_the_new_one_is_there(st
     assert state(store) == "done"
 
 
+def test_fewer_detections_take_the_place_of_more(store: EventStore) -> None:
+    store.append([cat.upload(), cat.probed(), cat.thumbnails(), cat.detections(labels=["cat", "dog", "sofa"])])
+    store.append([cat.reprocess("detect")])
+    assert labels(store) == ["cat", "dog", "sofa"]
+    store.append([cat.detections(labels=["owl"], generation=1)])
+    assert labels(store) == ["owl"]
+    [row] = rows(store, "SELECT * FROM detections")
+    assert (row["ordinal"], row["generation"], row["model"], row["confidence"]) == (1, 1, "boxes", 0.875)
+    assert [row[name] for name in ("x", "y", "width", "height")] == [0, 1, 20, 10]
+
+
+def test_that_nothing_was_found_is_a_result_that_nothing_older_and_no_second_one_replaces(store: EventStore) -> None:
+    store.append([cat.upload(), cat.probed(), cat.thumbnails(), cat.detections(labels=["cat", "dog"]), cat.reprocess("detect")])
+    store.append([cat.detections(labels=[], generation=1)])
+    assert (labels(store), steps(store, cat)["detect"]) == ([], "done")
+    for late in (cat.detections(labels=["old"], recipe="r9"), cat.detections(labels=["other"], generation=1, recipe="r9")):
+        store.append([late])
+        assert labels(store) == []
+
+
+def test_a_rejection_takes_no_detections_away_and_the_result_that_it_excludes_neither(store: EventStore) -> None:
+    store.append([cat.upload(), cat.probed(), cat.thumbnails(), cat.reprocess("detect")])
+    store.append([cat.rejected(step="detect", generation=1), cat.detections(labels=["cat"])])
+    assert labels(store) == ["cat"]
+    store.append([cat.detections(labels=["dog"], generation=1, recipe="r2")])
+    assert labels(store) == ["cat"]
+
+
 def test_a_result_of_an_old_generation_does_not_satisfy_a_request(store: EventStore) -> None:
     store.append([cat.upload(), cat.reprocess("probe"), cat.probed()])
     assert (step(store, cat, "probe")["state"], state(store)) == ("pending", "processing")
@@ -144,7 +178,8 @@ def test_a_result_of_an_old_generation_does_not_satisfy_a_request(store: EventSt
 
 def test_a_late_outcome_of_an_old_generation_takes_nothing_back(store: EventStore) -> None:
     """A run with an expired lease may report when the result that replaces its own is there already."""
-    store.append([cat.upload(), cat.probed(), *[cat.reprocess(name) for name in ("probe", "thumbnail", "analyze", "embed")]])
+    steps_there_are = ("probe", "thumbnail", "detect", "analyze", "embed")
+    store.append([cat.upload(), cat.probed(), *[cat.reprocess(name) for name in steps_there_are]])
     store.append(cat.processed(generation=1, recipe="r2"))
     before = item(store, cat), rows(store, "SELECT * FROM steps ORDER BY step"), thumbnail_keys(store)
     assert before[0]["state"] == "done"
@@ -154,12 +189,14 @@ def test_a_late_outcome_of_an_old_generation_takes_nothing_back(store: EventStor
         cat.rejected(recipe="r9"),
         cat.rejected(step="thumbnail"),
         cat.thumbnails(sizes=[64], recipe="r9"),
+        cat.detections(labels=["old"], recipe="r9"),
         cat.analysis(summary="Old.", recipe="r9"),
         cat.embedding(recipe="r9"),
     ]:
         store.append([event])
         assert (item(store, cat), rows(store, "SELECT * FROM steps ORDER BY step"), thumbnail_keys(store)) == before
     assert [row["summary"] for row in rows(store, "SELECT summary FROM analyses")] == ["A cat."]
+    assert labels(store) == ["cat"]
 
 
 def test_of_two_results_of_one_generation_the_first_one_stored_counts(store: EventStore) -> None:

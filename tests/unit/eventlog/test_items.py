@@ -58,6 +58,10 @@ def test_a_finished_item_is_shown_with_all_that_is_of_its_current_version(store:
             {"size": 800, "width": 800, "height": 400, "key": "derived/v2/r1/0/800.webp", "sha256": "0" * 64},
         ],
         "placeholder": "3OcRJYB4d3h/iIeHeEh3eIhw+j2w",
+        "detections": {
+            "model": "boxes",
+            "detections": [{"label": "cat", "confidence": 0.875, "bbox": [0, 1, 20, 10]}],
+        },
         "analysis": {
             "category": "animal",
             "summary": "A cat.",
@@ -73,7 +77,7 @@ def test_a_finished_item_is_shown_with_all_that_is_of_its_current_version(store:
         "rejection": None,
         "steps": {
             name: {"state": "done", "failures": 0, "retry_at": None, "error": None}
-            for name in ("probe", "thumbnail", "analyze", "embed")
+            for name in ("probe", "thumbnail", "detect", "analyze", "embed")
         },
     }
 
@@ -94,8 +98,19 @@ def test_what_is_not_there_is_null_and_what_went_wrong_is_said(store: EventStore
         }
     }
     assert (waiting["analysis"], waiting["embedding"], waiting["placeholder"], waiting["thumbnails"]) == (None, None, None, [])
+    assert waiting["detections"] is None
     assert rejected["state"] == "rejected"
     assert rejected["rejection"] == {"code": "too_many_pixels", "message": "it is too_many_pixels"}
+
+
+def test_a_picture_with_nothing_in_it_has_an_answer_that_says_so(store: EventStore) -> None:
+    store.append([cat.upload(), cat.probed(), cat.thumbnails(), cat.detections(labels=[])])
+    store.append([cat.reprocess("detect")])  # until there is another answer
+    with store.engine.connect() as connection:
+        assert describe(connection, cat.item_id)["detections"] == {"model": "boxes", "detections": []}
+    store.append([cat.upload("v2")])
+    with store.engine.connect() as connection:
+        assert describe(connection, cat.item_id)["detections"] is None
 
 
 def test_items_are_counted_by_state(store: EventStore) -> None:

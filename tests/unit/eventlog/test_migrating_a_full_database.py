@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -14,13 +11,12 @@ from sqlalchemy.exc import DBAPIError
 from media_assets.eventlog.catalogue import StepFailed
 from media_assets.eventlog.migrate import upgrade
 from media_assets.eventlog.replay import verify_replay
-from media_assets.eventlog.store import EventStore
 from media_assets.eventlog.verify import Verified, verify_chain
 from media_assets.local.postgres import EmbeddedPostgres
-from tests.conftest import APPLICATION_ROLE, Database
+from tests.conftest import Database
+from tests.unit.eventlog.dumps import restored
 from tests.unit.eventlog.lives import Life, item, rows, step, steps
 
-DUMP = Path(__file__).with_name("revision_0001.sql")
 CAT, DOG, OWL, FLY = (Life(f"uploads/ada/{name}.jpg") for name in ("cat", "dog", "owl", "fly"))
 EVENTS = 21
 HEAD_HASH = "ef644a21fcd1cd8f45c77c803bb8f3c84e8fedda91b190459782054702c80ef3"
@@ -28,19 +24,9 @@ HEAD_HASH = "ef644a21fcd1cd8f45c77c803bb8f3c84e8fedda91b190459782054702c80ef3"
 
 @pytest.fixture(scope="module")
 def migrated(postgres: EmbeddedPostgres) -> Iterator[Database]:
-    """The dump, restored and brought to the current revision."""
-    name = f"old_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.dsn("postgres"), autocommit=True) as administrator:
-        administrator.execute(f"CREATE DATABASE {name}".encode())
-        with psycopg.connect(postgres.dsn(name), autocommit=True) as restoring:
-            restoring.execute(DUMP.read_bytes())
-        owner_url = postgres.url(name, "psycopg")
-        upgrade(owner_url)
-        application_url = postgres.url(name, "psycopg", APPLICATION_ROLE)
-        store = EventStore.connect(application_url)
-        yield Database(owner_url, application_url, store)
-        store.engine.dispose()
-        administrator.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with restored(postgres, "revision_0001.sql") as database:
+        upgrade(database.owner_url)
+        yield database
 
 
 def test_its_history_is_in_the_chain(migrated: Database) -> None:
@@ -98,10 +84,10 @@ def test_its_indexes_of_single_models_are_there(migrated: Database) -> None:
 
 def test_life_goes_on_and_a_repeat_is_a_repeat(migrated: Database) -> None:
     assert migrated.store.append([CAT.upload("v2")])[0].inserted is False
-    assert migrated.store.append(CAT.processed("v2"))[1:] == [(EVENTS + number, True) for number in (1, 2, 3)]
+    assert migrated.store.append(CAT.processed("v2"))[1:] == [(EVENTS + number, True) for number in (1, 2, 3, 4)]
     with migrated.store.engine.connect() as connection:
         verified = verify_chain(connection)
     assert isinstance(verified, Verified)
-    assert verified.events == EVENTS + 3
+    assert verified.events == EVENTS + 4
     upgrade(migrated.owner_url)
     assert verify_replay(migrated.owner_url).identical

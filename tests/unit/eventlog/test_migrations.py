@@ -39,7 +39,7 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
     with engine.connect() as connection:
         assert (digest(connection, "public"), rows(connection, "SELECT * FROM alembic_version")) == before
     engine.dispose()
-    assert database.store.append([Life().reprocess("probe")])[0].position == 6
+    assert database.store.append([Life().reprocess("probe")])[0].position == 7
 
 
 def test_two_processes_may_migrate_one_database_at_once(empty_database: str) -> None:

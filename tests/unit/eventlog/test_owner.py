@@ -81,7 +81,7 @@ def test_an_owner_without_privileges_of_a_superuser_keeps_the_log(server: Embedd
     ]
     application, eraser = (EventStore.connect(server.url("kept", "psycopg", role)) for role in (APP, ERASER))
     events = [*cat.done(), cat.failed("probe"), cat.reprocess("embed"), spending_stopped(), *dog.done()]
-    assert len(application.append(events)) == 13
+    assert len(application.append(events)) == 15
     for table in PROJECTIONS:
         assert rows(keeper, f"SELECT * FROM {table}") != [], table
     keeper.rollback()
@@ -93,20 +93,20 @@ def test_an_owner_without_privileges_of_a_superuser_keeps_the_log(server: Embedd
     keeper.rollback()
 
     erased = eraser.erase([dog.erased()])
-    assert erased.payloads == 5
-    assert erased.rows["items"] == erased.rows["embeddings"] == 1
+    assert erased.payloads == 6
+    assert erased.rows["items"] == erased.rows["detections"] == erased.rows["embeddings"] == 1
     assert rows(keeper, "SELECT item_id FROM items") == [{"item_id": cat.item_id}]
     keeper.rollback()
 
     verification = verify_replay(keeper_url)
-    assert (verification.identical, verification.events) == (True, 14)
+    assert (verification.identical, verification.events) == (True, 16)
     assert_chained(application.all())
 
     live = digest(keeper, "public")
     keeper.rollback()
-    assert rebuild(keeper_url).events == 14
+    assert rebuild(keeper_url).events == 16
     assert digest(keeper, "public") == live
-    assert application.append([cat.removed()])[0].position == 15
+    assert application.append([cat.removed()])[0].position == 17
     ensure_embedding_index(keeper, "meaning", 3)
     keeper.commit()
     application.engine.dispose()

@@ -24,15 +24,16 @@ def test_when_append_returns_every_read_model_shows_it(store: EventStore) -> Non
         store.append([event])
     assert counts(store) == {
         "uploads": 1,
-        "step_results": 4,
+        "step_results": 5,
         "step_failures": 1,
         "requested_generations": 1,
         "thumbnails": 2,
+        "detections": 1,
         "analyses": 1,
         "embeddings": 1,
-        "costs": 4,
+        "costs": 5,
         "spending_stops": 1,
-        "steps": 4,
+        "steps": 5,
         "items": 1,
     }
     assert step(store, cat, "embed")["state"] == "pending"
@@ -73,7 +74,7 @@ def test_an_event_is_read_as_it_was_written(store: EventStore) -> None:
         assert kept.model_dump(include=set(type(told).model_fields)) == told.model_dump()
         assert (kept.type, kept.schema_version) == (told.payload.type, told.payload.schema_version)
         assert kept.payload == told.payload
-    assert [event.version for event in read] == list(range(1, 10))
+    assert [event.version for event in read] == list(range(1, 11))
 
 
 def test_characters_that_postgres_cannot_hold_are_replaced_and_harm_no_neighbour(store: EventStore) -> None:

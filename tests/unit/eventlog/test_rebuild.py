@@ -49,12 +49,16 @@ def test_read_models_are_what_a_plain_reading_of_the_history_says(database: Data
         tell_anew(owner, database.store, data.draw(splits(history)))
         items = {row["item_id"]: row for row in rows(owner, "SELECT * FROM items")}
         steps = rows(owner, "SELECT * FROM steps")
+        found = rows(
+            owner, "SELECT item_id, version_id, array_agg(label ORDER BY ordinal) AS labels FROM detections GROUP BY 1, 2"
+        )
         for item_id, reading in readings(history).items():
             row = items.pop(item_id, None)
             assert reading.item() == (row and (row["version_id"], row["state"], row["width"]))
             assert reading.steps() == {
                 row["step"]: (row["state"], row["generation"], row["failures"]) for row in steps if row["item_id"] == item_id
             }
+            assert reading.labels() == {row["version_id"]: row["labels"] for row in found if row["item_id"] == item_id}
         assert items == {}
         assert bills(history) == {
             row["step"]: (row["outcomes"], row["failures"], row["milliseconds"]) for row in rows(owner, "SELECT * FROM costs")
@@ -75,7 +79,7 @@ def test_of_an_erased_item_no_read_model_and_no_payload_knows(database: Database
             " WHERE column_name = 'item_id' AND table_schema = 'public' AND table_name = ANY(:models)",
             models=list(PROJECTIONS),
         )
-        assert len(of_items) == 9
+        assert len(of_items) == 10
         for table in of_items:
             assert rows(owner, f"SELECT * FROM {table['name']} WHERE item_id = :id", id=life.item_id) == []
         payloads = rows(owner, "SELECT type FROM told WHERE item_id = :id", id=life.item_id)
@@ -107,7 +111,7 @@ def test_a_replay_tells_its_progress_and_leaves_nothing_behind(database: Databas
     database.store.append([event for life in LIVES for event in life.done()])
     told: list[tuple[int, int]] = []
     verification = verify_replay(database.owner_url, lambda done, total: told.append((done, total)))
-    assert (verification.identical, verification.events, told) == (True, 10, [(10, 10)])
+    assert (verification.identical, verification.events, told) == (True, 12, [(12, 12)])
     assert verification.live_digest == verification.replayed_digest
     assert rows(database.store, "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'replay%'") == []
 
@@ -123,6 +127,7 @@ def test_of_an_empty_log_too(database: Database) -> None:
         "UPDATE items SET state = 'rejected'",
         "UPDATE steps SET failures = failures + 1 WHERE step = 'embed'",
         "UPDATE thumbnails SET sha256 = repeat('1', 64) WHERE size = 800",
+        "UPDATE detections SET confidence = confidence + 1e-15",
         "UPDATE analyses SET summary = summary || ' '",
         "UPDATE embeddings SET embedding = '[0.9999999,0,0]'",
         "DELETE FROM uploads",

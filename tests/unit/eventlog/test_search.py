@@ -55,7 +55,7 @@ def test_only_current_accepted_items_of_the_asked_model_are_found(store: EventSt
     removed, rejected, replaced = (Life(f"uploads/ada/{name}.jpg") for name in ("removed", "rejected", "replaced"))
     store.append([*searchable("removed", 1), removed.removed()])
     store.append([*searchable("rejected", 2), rejected.reprocess("probe"), rejected.rejected(generation=1)])
-    store.append([*searchable("replaced", 3), replaced.upload("v2"), *replaced.processed("v2")[:-1]])  # not yet embedded
+    store.append([*searchable("replaced", 3), replaced.upload("v2"), *replaced.processed("v2")[:3]])  # not yet embedded
     store.append(searchable("other-model", 4, model="other"))
     store.append(searchable("cat", 40))
     assert found(store) == ["uploads/ada/cat.jpg"]
