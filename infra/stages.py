@@ -21,6 +21,8 @@ class Stage:
     """How long nobody deletes an anchor. It can be lengthened later for anchors that exist; COMPLIANCE is never shortened."""
     relay_service: bool
     """Whether the outbox relay is an ECS service; the one-machine stack runs it as a process."""
+    task_image_given: bool
+    """Whether the deployer names the image of tasks; the one-machine stack runs their commands without one."""
 
 
 STAGES = {
@@ -34,6 +36,7 @@ STAGES = {
             alarms=False,
             anchor_retention=ObjectLockRetention.governance(Duration.days(1)),
             relay_service=False,
+            task_image_given=False,
         ),
         Stage(
             name="dev",
@@ -43,6 +46,7 @@ STAGES = {
             alarms=True,
             anchor_retention=ObjectLockRetention.governance(Duration.days(7)),
             relay_service=True,
+            task_image_given=True,
         ),
         Stage(
             name="prod",
@@ -52,6 +56,7 @@ STAGES = {
             alarms=True,
             anchor_retention=ObjectLockRetention.compliance(Duration.days(3 * 365)),
             relay_service=True,
+            task_image_given=True,
         ),
     )
 }

@@ -1,14 +1,23 @@
-"""The remote steps as Lambda sees them: size, time, files, packages and rights of each function."""
+"""The remote steps as AWS sees them: size, time, files, packages and rights of each function, and of each task on ECS."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 LAMBDA_PYTHON = "3.13"
 """The runtime's version. Below 3.12 it is Amazon Linux 2, whose C library is too old for onnxruntime's wheels."""
 
 _RUNTIME_PACKAGES = ("pydantic", "dagster-pipes")
 """What lambdas/runtime imports, beside the boto3 that Lambda brings along."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A size that Fargate has. How long a task may run is for who starts it: ECS has no limit for that."""
+
+    vcpus: Decimal
+    memory_mb: int
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,8 @@ class Step:
     """Patterns of the files it needs from lambdas/models."""
     calls_models: bool = False
     """Whether it may read the model endpoint's API key."""
+    task: Task | None = None
+    """Its task, if it may run on ECS as well: `python -m lambdas.<name>.task`, with the same packages, files and rights."""
 
 
 STEPS = (
@@ -65,5 +76,14 @@ STEPS = (
         writes=("derived/*/embed/*",),
         models=("minilm-vocab.txt",),
         calls_models=True,
+    ),
+    Step(
+        name="detect",
+        memory_mb=2048,
+        timeout_seconds=300,
+        packages=(*_RUNTIME_PACKAGES, "pillow", "numpy", "onnxruntime"),
+        reads=("derived/*/thumbnail/*", "models/*"),
+        models=("nanodet-g-416.onnx",),
+        task=Task(vcpus=Decimal(1), memory_mb=2048),
     ),
 )

@@ -1,4 +1,4 @@
-"""One Lambda function a step, each with a role of its own that holds what the step needs and nothing else."""
+"""One Lambda function a step, each with a role of its own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from aws_cdk import Annotations, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.bundles import write_bundle
+from infra.stacks.step_access import StepAccess
 from infra.stages import Stage
 from infra.steps import LAMBDA_PYTHON, STEPS, Step
 
@@ -24,27 +23,16 @@ _ARCHITECTURE = lambda_.Architecture.X86_64
 class StepFunctions(Construct):
     """`by_step` maps a step's name to its function, `media-assets-<stage>-<step>`."""
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage, bucket: s3.IBucket, layer_dir: Path | None) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, access: StepAccess, layer_dir: Path | None) -> None:
         super().__init__(scope, id)
         if layer_dir is None and stage.name != "local":
             Annotations.of(self).add_error(
                 "The functions lack their packages: run `python -m infra.layers` and pass -c layer_dir=build/layers."
             )
-        # By name, never a resource of the stack: so the key is in no template, and "not configured" is a plain absence.
-        model_api_key = secretsmanager.Secret.from_secret_name_v2(
-            self, "ModelApiKey", f"media-assets-{stage.name}/model-api-key"
-        )
-        self.by_step = {step.name: _function(self, step, stage, bucket, model_api_key, layer_dir) for step in STEPS}
+        self.by_step = {step.name: _function(self, step, stage, access, layer_dir) for step in STEPS}
 
 
-def _function(
-    scope: Construct,
-    step: Step,
-    stage: Stage,
-    bucket: s3.IBucket,
-    model_api_key: secretsmanager.ISecret,
-    layer_dir: Path | None,
-) -> lambda_.Function:
+def _function(scope: Construct, step: Step, stage: Stage, access: StepAccess, layer_dir: Path | None) -> lambda_.Function:
     id = step.name.capitalize()
     name = f"media-assets-{stage.name}-{step.name}"
     log_group = logs.LogGroup(
@@ -56,18 +44,8 @@ def _function(
     )
     role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
     log_group.grant_write(role)
-    for statement in _storage_rights(step, bucket):
+    for statement in access.rights(step):
         role.add_to_policy(statement)
-    environment = {"MEDIA_STAGE": stage.name, "MEDIA_BUCKET": bucket.bucket_name}
-    if step.calls_models:
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["secretsmanager:GetSecretValue"],
-                # Six characters that Secrets Manager appends to every name.
-                resources=[f"{model_api_key.secret_arn}-??????"],
-            )
-        )
-        environment["MODEL_API_KEY_SECRET"] = model_api_key.secret_name
     with TemporaryDirectory() as folder:
         write_bundle(step.name, step.models, Path(folder))
         return lambda_.Function(
@@ -85,24 +63,8 @@ def _function(
             reserved_concurrent_executions=stage.reserved_concurrency,
             role=role.without_policy_updates(),
             log_group=log_group,
-            environment=environment,
+            environment=access.environment(step),
         )
-
-
-def _storage_rights(step: Step, bucket: s3.IBucket) -> list[iam.PolicyStatement]:
-    read = [bucket.arn_for_objects(pattern) for pattern in (*step.reads, *step.writes)]
-    rights = [
-        iam.PolicyStatement(actions=["s3:GetObject", "s3:GetObjectVersion"], resources=read),
-        # Without it S3 answers 403 instead of 404 for what is gone, and a deleted upload would look like an outage.
-        iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn]),
-    ]
-    if step.writes:
-        rights.append(
-            iam.PolicyStatement(
-                actions=["s3:PutObject"], resources=[bucket.arn_for_objects(pattern) for pattern in step.writes]
-            )
-        )
-    return rights
 
 
 def _layer(scope: Construct, step: Step, layer_dir: Path) -> lambda_.LayerVersion:

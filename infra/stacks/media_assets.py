@@ -11,7 +11,9 @@ from infra.stacks.alarms import Alarms
 from infra.stacks.event_log import EventLog
 from infra.stacks.functions import StepFunctions
 from infra.stacks.relay import Relay
+from infra.stacks.step_access import StepAccess
 from infra.stacks.storage import Storage
+from infra.stacks.tasks import StepTasks
 from infra.stages import Stage
 
 
@@ -21,10 +23,12 @@ class MediaAssetsStack(Stack):
     def __init__(self, scope: Construct, id: str, *, stage: Stage, layer_dir: Path | None) -> None:
         super().__init__(scope, id, description=f"media-assets, stage {stage.name}")
         storage = Storage(self, "Storage", stage=stage)
-        functions = StepFunctions(self, "Functions", stage=stage, bucket=storage.bucket, layer_dir=layer_dir)
+        access = StepAccess(self, "Access", stage=stage, bucket=storage.bucket)
+        functions = StepFunctions(self, "Functions", stage=stage, access=access, layer_dir=layer_dir)
+        tasks = StepTasks(self, "Tasks", stage=stage, access=access)
         event_log = EventLog(self, "EventLog", stage=stage)
         if stage.relay_service:
-            Relay(self, "Relay", stage=stage, bus=event_log.bus)
+            Relay(self, "Relay", stage=stage, cluster=tasks.cluster, bus=event_log.bus)
         if stage.alarms:
             alarms = Alarms(
                 self,
@@ -42,3 +46,6 @@ class MediaAssetsStack(Stack):
         CfnOutput(self, "AnchorBucketName", value=event_log.anchors.bucket_name)
         for step, function in functions.by_step.items():
             CfnOutput(self, f"{step.capitalize()}FunctionName", value=function.function_name)
+        CfnOutput(self, "ClusterName", value=tasks.cluster.ref)
+        for step, definition in tasks.by_step.items():
+            CfnOutput(self, f"{step.capitalize()}TaskFamily", value=definition.family)

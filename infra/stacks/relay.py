@@ -20,7 +20,7 @@ from infra.stages import Stage
 class Relay(Construct):
     """Never two tasks at a time: a deployment stops the old one first. (A lock in the database guards it as well.)"""
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage, bus: events.IEventBus) -> None:
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, cluster: ecs.CfnCluster, bus: events.IEventBus) -> None:
         super().__init__(scope, id)
         name = f"media-assets-{stage.name}-relay"
         subnets = self._parameter(
@@ -35,7 +35,6 @@ class Relay(Construct):
             "Security groups of the relay. Postgres lets one of them in; nothing needs to reach the relay.",
         )
         task = self._task(name, stage, bus)
-        cluster = ecs.CfnCluster(self, "Cluster", cluster_name=f"media-assets-{stage.name}")
         service = ecs.CfnService(
             self,
             "Service",

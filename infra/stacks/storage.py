@@ -12,6 +12,7 @@ from infra.stages import Stage
 
 UPLOADS_PREFIX = "uploads/"
 PREVIEWS_PREFIX = "previews/"
+DISPATCH_PREFIX = "dispatch/"
 
 
 class Storage(Construct):
@@ -64,6 +65,13 @@ class Storage(Construct):
                     id="previews-expire",
                     prefix=PREVIEWS_PREFIX,
                     expiration=Duration.days(30),
+                    noncurrent_version_expiration=Duration.days(1),
+                ),
+                # Events and answers of batches; dispatch deletes those that it lives to see settled.
+                s3.LifecycleRule(
+                    id="dispatches-expire",
+                    prefix=DISPATCH_PREFIX,
+                    expiration=Duration.days(1),
                     noncurrent_version_expiration=Duration.days(1),
                 ),
                 s3.LifecycleRule(id="abandoned-multipart-uploads", abort_incomplete_multipart_upload_after=Duration.days(7)),

@@ -40,7 +40,8 @@ _STARTED = {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "IMPORT_IN_PROGRESS"}
 
 
 class StackOutputs(BaseModel):
-    """What a client of the deployment needs. `functions` maps a step to the name of its Lambda function."""
+    """What a client of the deployment needs. `functions` maps a step to the name of its Lambda function, `tasks` to the
+    family of its ECS task definitions."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,6 +52,9 @@ class StackOutputs(BaseModel):
     """Its name."""
     anchor_bucket: str
     functions: dict[str, str]
+    cluster: str
+    """Of ECS, its name."""
+    tasks: dict[str, str]
 
 
 class DeploymentError(RuntimeError):
@@ -161,6 +165,10 @@ def _buckets(template: dict[str, Any], account: str) -> list[_Bucket]:
     ]
 
 
+def _by_step(outputs: dict[str, str], suffix: str) -> dict[str, str]:
+    return {key.removesuffix(suffix).lower(): value for key, value in outputs.items() if key.endswith(suffix)}
+
+
 def _resolved(name: Any, pseudo_parameters: dict[str, str]) -> str:
     """A name that is literal, or joined from literals and pseudo parameters."""
     if isinstance(name, str):
@@ -263,9 +271,9 @@ class _Stack:
             dead_letter_queue_url=values["UploadDeadLetterQueueUrl"],
             event_bus=values["EventBusName"],
             anchor_bucket=values["AnchorBucketName"],
-            functions={
-                key.removesuffix("FunctionName").lower(): value for key, value in values.items() if key.endswith("FunctionName")
-            },
+            functions=_by_step(values, "FunctionName"),
+            cluster=values["ClusterName"],
+            tasks=_by_step(values, "TaskFamily"),
         )
 
     def _raise_unless_succeeded(self) -> None:

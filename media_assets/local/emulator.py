@@ -19,7 +19,9 @@ from media_assets.local.processes import ProcessDiedError, ProcessRecord, spawn,
 REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 WORKER_NICENESS = 10
-"""Of Lambda workers, so that sensors and run launches keep their pace beside them."""
+"""Of Lambda workers and ECS tasks, so that sensors and run launches keep their pace beside them."""
+WORKER_THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Variables for numerical libraries, which would each take every core."""
 _START_SECONDS = 60
 _STOP_SECONDS = 5
 _DOCKER_SECONDS = 130
@@ -86,7 +88,6 @@ class Emulator:
             "DOCKER_HOST": self._docker_host or f"unix://{scratch}/no-docker.sock",
             "MINISTACK_DOCKER_TIMEOUT": str(_DOCKER_SECONDS),
             "MEDIA_WORKER_NICE": str(WORKER_NICENESS),
-            "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
+            **WORKER_THREADS,
             "PYTHONUNBUFFERED": "1",
         }

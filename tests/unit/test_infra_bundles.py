@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from infra.bundles import PROJECT, bundle_files
 from infra.layers import LayerTooLargeError, build_layer, locked
 from infra.steps import STEPS, Step
+from infra.task_image import write_context
 from media_assets.local.deploy import zipped
 
 step_names = pytest.mark.parametrize("step", [step.name for step in STEPS])
@@ -47,6 +49,21 @@ def test_a_layer_has_every_package_that_the_handler_can_reach(step: str) -> None
         if module in distributions and not {_normal(name) for name in distributions[module]} & (installed | from_lambda)
     }
     assert not missing
+
+
+def test_the_image_has_all_that_its_tasks_run_and_reach(tmp_path: Path) -> None:
+    write_context(tmp_path / "image")
+
+    copied = re.findall(r"^COPY (\S+) ", (tmp_path / "image" / "Dockerfile").read_text(), flags=re.MULTILINE)
+    assert sorted(path.name for path in (tmp_path / "image").iterdir()) == sorted(["Dockerfile", *copied])
+    lock = (tmp_path / "image" / "requirements.txt").read_text()
+    installed = {line.split("==")[0] for line in lock.splitlines() if "==" in line and not line.startswith(" ")}
+    assert installed >= {"boto3", "botocore", "s3transfer", "jmespath", "urllib3"}
+    distributions = packages_distributions()
+    for step in (step for step in STEPS if step.task):
+        assert Path(tmp_path, "image", "lambdas", step.name, "task.py").is_file()
+        for module in imported(PROJECT / "lambdas" / step.name / "task.py"):
+            assert module not in distributions or {_normal(name) for name in distributions[module]} & installed, module
 
 
 def test_a_layer_takes_what_the_lock_says_its_packages_bring_along() -> None:

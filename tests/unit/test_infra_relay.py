@@ -37,7 +37,7 @@ def test_there_are_never_two_relays(template: Template) -> None:
 
 
 def test_the_relay_runs_the_command_with_its_url_from_the_secret(template: Template) -> None:
-    (container,) = only(template, "AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    (container,) = definition(template)["ContainerDefinitions"]
     environment = {variable["Name"]: readable(variable["Value"]) for variable in container["Environment"]}
 
     assert container["Command"] == ["media-assets", "relay"]
@@ -85,7 +85,7 @@ def test_the_first_task_starts_with_its_rights(template: Template) -> None:
     ],
 )
 def test_the_relay_may_publish_and_measure_and_nothing_else(template: Template, role: str, statements: list[Any]) -> None:
-    role_id = only(template, "AWS::ECS::TaskDefinition")[role]["Fn::GetAtt"][0]
+    role_id = definition(template)[role]["Fn::GetAtt"][0]
     (policy,) = [
         policy["Properties"]["PolicyDocument"]
         for policy in template.find_resources("AWS::IAM::Policy").values()
@@ -148,6 +148,14 @@ def test_a_lag_of_minutes_raises_an_alarm_and_so_does_silence(template: Template
     topic = [{"Ref": next(iter(template.find_resources("AWS::SNS::Topic")))}]
     for alarm in template.find_resources("AWS::CloudWatch::Alarm").values():
         assert (alarm["Properties"]["AlarmActions"], alarm["Properties"]["OKActions"]) == (topic, topic)
+
+
+def definition(template: Template) -> Any:
+    """The properties of the relay's task definition."""
+    (resource,) = template.find_resources(
+        "AWS::ECS::TaskDefinition", {"Properties": {"Family": "media-assets-prod-relay"}}
+    ).values()
+    return resource["Properties"]
 
 
 def only(template: Template, resource_type: str) -> Any:

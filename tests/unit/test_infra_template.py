@@ -70,14 +70,15 @@ def test_anchors_are_locked_and_nothing_else_is(templates: dict[str, Template], 
     }
 
 
-def test_only_previews_expire(template: Template) -> None:
+def test_only_previews_and_what_is_being_dispatched_expire(template: Template) -> None:
     rules = [
         rule
         for bucket in template.find_resources("AWS::S3::Bucket").values()
         for rule in bucket["Properties"].get("LifecycleConfiguration", {"Rules": []})["Rules"]
     ]
     expiring = [rule for rule in rules if {"ExpirationInDays", "NoncurrentVersionExpiration"} & rule.keys()]
-    assert [(rule["Prefix"], rule["ExpirationInDays"]) for rule in expiring] == [("previews/", 30)]
+    assert [(rule["Prefix"], rule["ExpirationInDays"]) for rule in expiring] == [("previews/", 30), ("dispatch/", 1)]
+    assert {rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in expiring} == {1}
 
 
 def test_nobody_talks_to_buckets_or_queues_in_clear_text(template: Template) -> None:
@@ -168,6 +169,13 @@ def test_an_upload_message_lasts_two_weeks_and_is_given_up_after_five_tries(temp
                 "secretsmanager:GetSecretValue": {"model-api-key"},
             },
         ),
+        (
+            "detect",
+            {
+                "s3:GetObject": {"derived/*/thumbnail/*", "models/*"},
+                "s3:GetObjectVersion": {"derived/*/thumbnail/*", "models/*"},
+            },
+        ),
     ],
 )
 def test_a_function_may_do_what_its_step_needs_and_nothing_else(
@@ -179,6 +187,8 @@ def test_a_function_may_do_what_its_step_needs_and_nothing_else(
         action: {f"{secret}/{name}-??????" if action.startswith("secret") else f"{BUCKET}/{name}" for name in names}
         for action, names in rights.items()
     }
+    for action in ("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"):
+        expected.setdefault(action, set()).add(f"{BUCKET}/dispatch/{step}/*")
     expected |= {"s3:ListBucket": {BUCKET}, "logs:CreateLogStream": {log_group}, "logs:PutLogEvents": {log_group}}
     role_id = function(template, step)["Properties"]["Role"]["Fn::GetAtt"][0]
     role = template.find_resources("AWS::IAM::Role")[role_id]
@@ -191,7 +201,7 @@ def test_a_function_may_do_what_its_step_needs_and_nothing_else(
 
 @pytest.mark.parametrize(
     ("step", "memory", "timeout"),
-    [("probe", 512, 60), ("thumbnail", 2048, 120), ("analyze", 2048, 300), ("embed", 1024, 300)],
+    [("probe", 512, 60), ("thumbnail", 2048, 120), ("analyze", 2048, 300), ("embed", 1024, 300), ("detect", 2048, 300)],
 )
 def test_a_function_has_its_size_and_its_time(template: Template, step: str, memory: int, timeout: int) -> None:
     properties = function(template, step)["Properties"]
@@ -204,7 +214,7 @@ def test_only_steps_that_call_models_know_the_name_of_the_key_and_nothing_holds_
     environments = {step.name: function(template, step.name)["Properties"]["Environment"]["Variables"] for step in STEPS}
     named = {step: variables.get("MODEL_API_KEY_SECRET") for step, variables in environments.items()}
     secret = "media-assets-prod/model-api-key"
-    assert named == {"probe": None, "thumbnail": None, "analyze": secret, "embed": secret}
+    assert named == {"probe": None, "thumbnail": None, "analyze": secret, "embed": secret, "detect": None}
     assert all(variables["MEDIA_STAGE"] == "prod" for variables in environments.values())
     assert all(readable(variables["MEDIA_BUCKET"]) == "${Bucket}" for variables in environments.values())
     template.resource_count_is("AWS::SecretsManager::Secret", 0)
@@ -212,7 +222,7 @@ def test_only_steps_that_call_models_know_the_name_of_the_key_and_nothing_holds_
 
 @pytest.mark.parametrize(
     ("stage", "days", "log_groups", "concurrency", "alarms"),
-    [("local", 7, 4, None, 0), ("dev", 7, 5, 10, 6), ("prod", 90, 5, 50, 6)],
+    [("local", 7, 6, None, 0), ("dev", 7, 7, 10, 7), ("prod", 90, 7, 50, 7)],
 )
 def test_stages_differ_in_logs_concurrency_and_alarms(
     templates: dict[str, Template], stage: str, days: int, log_groups: int, concurrency: int | None, alarms: int
@@ -237,7 +247,8 @@ def test_clients_find_everything_in_the_outputs(templates: dict[str, Template], 
     outputs = templates[stage].find_outputs("*").keys()
     functions = {f"{step.name.capitalize()}FunctionName" for step in STEPS}
     queues = {"UploadQueueUrl", "UploadDeadLetterQueueUrl"}
-    assert outputs >= {"BucketName", "EventBusName", "AnchorBucketName"} | queues | functions
+    tasks = {f"{step.name.capitalize()}TaskFamily" for step in STEPS if step.task}
+    assert outputs >= {"BucketName", "EventBusName", "AnchorBucketName", "ClusterName"} | queues | functions | tasks
 
 
 def test_functions_get_a_layer_each_where_one_was_built_and_a_stage_in_the_cloud_insists_on_it(

@@ -17,7 +17,7 @@ from docker.errors import APIError, NotFound
 from media_assets.local.container_engine import ContainerEngine
 from media_assets.local.containers.engine import all_hold
 from media_assets.local.containers.output import STDERR, STDOUT, Line, Output
-from media_assets.local.emulator import WORKER_NICENESS
+from media_assets.local.emulator import WORKER_NICENESS, WORKER_THREADS
 from media_assets.local.processes import MARK, marked
 
 Run = Callable[..., Any]
@@ -120,7 +120,7 @@ def test_the_process_has_a_folder_of_its_own_an_environment_of_its_own_and_gives
     container = run("sleep", "600", environment={"A": "b=c", "URL": "http://host.docker.internal:1"})
     process = psutil.Process(pid_of(container))
     environment, folder = process.environ(), Path(process.cwd())
-    assert environment.keys() == {"PATH", "HOME", "TMPDIR", "HOSTNAME", "A", "URL", MARK}
+    assert environment.keys() == {"PATH", "HOME", "TMPDIR", "HOSTNAME", "A", "URL", MARK, *WORKER_THREADS}
     assert (environment["A"], environment["URL"]) == ("b=c", "http://127.0.0.1:1")
     assert environment["HOME"] == environment["TMPDIR"] == str(folder)
     assert process.nice() == WORKER_NICENESS

@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_pascal
 from media_assets.local.containers.container import Container, work_folder
 from media_assets.local.containers.record import ContainerRecord
 from media_assets.local.containers.task_definition import definitions_of, is_of_a_task, task_region
+from media_assets.local.emulator import WORKER_THREADS
 from media_assets.local.ports import LOOPBACK
 
 _HOST_NAME = "host.docker.internal"
@@ -134,7 +135,8 @@ async def _not_asked(asked: ContainerRequest, environment: Mapping[str, str]) ->
 
 
 def _environment(asked: ContainerRequest, id: str, work: Path) -> dict[str, str]:
-    """What an image, Docker and ECS's agent would set, then what was asked for; nothing of our own but the search path.
+    """What an image, Docker and ECS's agent would set, then what was asked for; nothing of our own but the search path and how
+    many threads a worker takes.
 
     Who runs without a network of its own reaches this machine as loopback.
     """
@@ -145,6 +147,7 @@ def _environment(asked: ContainerRequest, id: str, work: Path) -> dict[str, str]
         "HOME": str(work),
         "TMPDIR": str(work),
         "HOSTNAME": id[:12],
+        **WORKER_THREADS,
         **({"AWS_REGION": region, "AWS_DEFAULT_REGION": region} if region else {}),
         **{name: value.replace(_HOST_NAME, LOOPBACK) for name, _, value in given},
     }
