@@ -5,14 +5,16 @@ from dagster import Definitions, in_process_executor
 from media_assets.defs.assets.steps import step_assets
 from media_assets.defs.assets.uploads import event_log, uploads
 from media_assets.defs.checks.analyses import analyses_match_schema
+from media_assets.defs.checks.detections import detections_are_sound
 from media_assets.defs.checks.embeddings import embeddings_are_sound
 from media_assets.defs.checks.event_log import chain_is_intact, replay_equals_live
 from media_assets.defs.checks.media_info import media_info_is_complete
 from media_assets.defs.checks.outbox import outbox_keeps_up
 from media_assets.defs.checks.progress import progress_checks
+from media_assets.defs.checks.targets import target_checks
 from media_assets.defs.checks.thumbnails import thumbnails_are_complete
 from media_assets.defs.checks.uploads import bucket_and_log_agree
-from media_assets.defs.jobs import image_pipeline
+from media_assets.defs.jobs import JOBS
 from media_assets.defs.resource import MediaResource
 from media_assets.defs.schedules import (
     anchor_log_job,
@@ -37,9 +39,11 @@ defs = Definitions(
         thumbnails_are_complete,
         analyses_match_schema,
         embeddings_are_sound,
+        detections_are_sound,
         *progress_checks,
+        *target_checks,
     ],
-    jobs=[image_pipeline, anchor_log_job, reconcile_uploads_job, checks_job],
+    jobs=[*JOBS.values(), anchor_log_job, reconcile_uploads_job, checks_job],
     sensors=[s3_upload_sensor, pending_work_sensor, erasure_sweep_sensor],
     schedules=[hourly_anchor, reconcile_uploads, daily_checks],
     resources={"media": MediaResource()},

@@ -19,6 +19,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 ModelProvider = Literal["local", "openai"]
 Dollars = Annotated[Decimal, Field(ge=0)]
 UserId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+EMBEDDED_DETECTOR = "local/nanodet-g-416"
 T = TypeVar("T")
 _PROJECT = Path(__file__).resolve().parents[1]
 _SECRET = {"openai_api_key", "database", "owner_database", "relay_database", "eraser_database"}
@@ -127,6 +129,17 @@ class Settings(BaseSettings):
     """Which thumbnail the analysis looks at, by its long side; one of `thumbnail_sizes_px`."""
     embed_model: str = Field(default_factory=lambda fields: _model_defaults(fields).embed_model)
     embed_dimensions: int = Field(default_factory=lambda fields: _model_defaults(fields).embed_dimensions, gt=0)
+    detect_model: str = EMBEDDED_DETECTOR
+    """The embedded detector, or the key of an ONNX file under `models/` in the media bucket."""
+    detect_model_sha256: Sha256 | None = None
+    """Of that file: it, not the key, says which model it is."""
+    detect_labels: str | None = None
+    """Key, under `models/` too, of that model's labels: a text file in UTF-8, one label a line, in the model's order."""
+    detect_labels_sha256: Sha256 | None = None
+    detect_input_px: int = Field(default_factory=lambda fields: _nearest(800, fields.get("thumbnail_sizes_px", (800,))))
+    """Which thumbnail the detector looks at, by its long side; unset: the one nearest to 800."""
+    detect_min_confidence: float = Field(default=0.4, ge=0.01, le=1)
+    """From which confidence on a thing counts as found."""
 
     # How work is done.
     upload_sensor_interval_seconds: int = Field(default=4, gt=0)
@@ -152,6 +165,20 @@ class Settings(BaseSettings):
     analyze_max_answer_tokens: int = Field(default=8192, gt=0)
     """Where a hosted model's answer is cut off, and so invalid. An analysis takes some hundred tokens; models that reason
     first count that too."""
+    ecs_subnets: tuple[str, ...] = ()
+    """Subnets of ECS tasks, in JSON. The one-machine stack needs none."""
+    ecs_security_groups: tuple[str, ...] = ()
+    """Security groups of ECS tasks, in JSON."""
+    ecs_min_items: int = Field(default=100, gt=0)
+    """From how many waiting items on a step that can run on ECS does: fewer are done by Lambda before a task has started."""
+    ecs_max_items: int = Field(default=500, gt=0)
+    """Items of one task."""
+    ecs_gather_seconds: float = Field(default=60, ge=0)
+    """How long items wait for enough others to be worth a task; then Lambda does the few."""
+    ecs_poll_seconds: float = Field(default=1, gt=0)
+    """How often a task under way is looked at."""
+    ecs_start_seconds: float = Field(default=300, gt=0)
+    """How long a task may take to start; after that it is stopped, and ECS counts as unavailable."""
     invoke_timeout_seconds: float = Field(default=910, gt=900)
     """How long dispatch waits for a function's answer; above Lambda's longest run, 900 s."""
     max_attempts: int = Field(default=5, gt=0)
@@ -225,6 +252,14 @@ class Settings(BaseSettings):
         """The Lambda function of a step."""
         return f"media-assets-{self.stage}-{step}"
 
+    def task_family(self, step: str) -> str:
+        """The ECS task definitions of a step."""
+        return f"media-assets-{self.stage}-{step}"
+
+    @property
+    def ecs_cluster(self) -> str:
+        return f"media-assets-{self.stage}"
+
     def as_environment(self) -> dict[str, str]:
         """Variables from which another process reads the same settings: those that were given, none that may be secret."""
         given = self.model_dump(mode="json", include=self.model_fields_set | {"model_provider"}, exclude=_SECRET)
@@ -273,6 +308,26 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _detector_is_whole(self) -> Settings:
+        named = {
+            variable_of(field): getattr(self, field)
+            for field in ("detect_model_sha256", "detect_labels", "detect_labels_sha256")
+        }
+        if self.detect_model == EMBEDDED_DETECTOR:
+            if given := [name for name, value in named.items() if value is not None]:
+                raise ValueError(f"{' and '.join(given)} say nothing about {EMBEDDED_DETECTOR}; set MEDIA_DETECT_MODEL too")
+        elif missing := [name for name, value in named.items() if value is None]:
+            raise ValueError(f"MEDIA_DETECT_MODEL={self.detect_model} needs {' and '.join(missing)} too")
+        for key in (self.detect_model, self.detect_labels):
+            if key is not None and key != EMBEDDED_DETECTOR and not key.startswith("models/"):
+                raise ValueError(f"{key} is not a key under models/, nor {EMBEDDED_DETECTOR}: the detector can't read it")
+        if self.detect_input_px not in self.thumbnail_sizes_px:
+            raise ValueError(
+                f"MEDIA_DETECT_INPUT_PX is {self.detect_input_px}; thumbnails have {list(self.thumbnail_sizes_px)} px"
+            )
+        return self
+
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
@@ -295,6 +350,10 @@ def _model_defaults(fields: dict[str, Any]) -> _ModelDefaults:
     if fields.get("model_provider") == "openai":
         return _ModelDefaults("gpt-4.1-mini", "text-embedding-3-small", 1536)
     return _ModelDefaults("local/efficientnet-lite0+nanodet-g", "local/all-minilm-l6-v2-int8", 384)
+
+
+def _nearest(pixels: int, sizes: tuple[int, ...]) -> int:
+    return min(sizes, key=lambda size: abs(size - pixels))
 
 
 def _sqlalchemy_url(url: SecretStr) -> str:

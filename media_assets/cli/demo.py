@@ -27,6 +27,7 @@ _SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 _PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif"}
 _QUERIES = ("a sleeping kitten", "something hot to drink", "space travel")
 _TIMEOUT_SECONDS = 300
+_DETECTIONS_SHOWN = 4
 
 
 def demo(
@@ -115,14 +116,16 @@ def _report(uploads: list[Upload]) -> None:
     with connection.store().engine.connect() as db:
         for upload in uploads:
             if upload.state != "done":
-                rows.append((upload.path.name, upload.state, f"{upload.code}: {upload.message}", "", ""))
+                rows.append((upload.path.name, upload.state, f"{upload.code}: {upload.message}", "", "", ""))
                 continue
             item = describe(db, upload.item_id)
             thumbnails = "\n".join(f"{each['width']} x {each['height']}" for each in item["thumbnails"])
             embedding = f"{item['embedding']['model'].removeprefix('local/')}\n{item['embedding']['dimensions']} dimensions"
             tags = ", ".join(item["analysis"]["tags"][:8])
-            rows.append((upload.path.name, thumbnails, item["analysis"]["summary"], tags, embedding))
-    print_table("photographs", ("photo", "thumbnails", "summary", "tags", "embedding"), rows)
+            found = [f"{each['label']} {each['confidence']:.2f}" for each in item["detections"]["detections"]]
+            detections = "\n".join(found[:_DETECTIONS_SHOWN])
+            rows.append((upload.path.name, thumbnails, item["analysis"]["summary"], tags, detections, embedding))
+    print_table("photographs", ("photo", "thumbnails", "summary", "tags", "detections", "embedding"), rows)
 
 
 def _name(key: str) -> str:

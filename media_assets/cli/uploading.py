@@ -131,7 +131,8 @@ def identify(engine: Engine, bucket: str, uploads: Sequence[Upload]) -> None:
 def follow(
     engine: Engine, uploads: Sequence[Upload], *, timeout_seconds: float, on_progress: Callable[[int], None] = lambda n: None
 ) -> None:
-    """Wait until every upload, identified before, is done, rejected or failed, and note how each ended.
+    """Wait until every upload, identified before, is done, rejected or failed, and note how each ended. It is done when every
+    step is, detection too, which may wait a while for company on its way to a task.
 
     One that was replaced by a newer upload of its key ends as failed with code `superseded`; those still unfinished
     after `timeout_seconds` without any progress as failed with code `timeout`, though the system goes on with them.

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from media_assets.cli import connection
 from media_assets.cli.costs import budgets_json, print_spent_budgets, print_uncovered, spent_budgets
 from media_assets.cli.output import Json, out, print_json, print_line, print_table
-from media_assets.dispatch.breakers import open_breakers
+from media_assets.dispatch.breakers import known_breakers
 from media_assets.eventlog.items import counts_by_state
 from media_assets.eventlog.outbox import held_entries, outbox_lag, relay_is_at_work
 from media_assets.local.budgets import Budgets
@@ -26,7 +26,7 @@ _HELD_SHOWN = 5
 
 
 def status(as_json: Json = False) -> None:
-    """Show items by state and step, queue depths, what is still to be published, and the last runs.
+    """Show items by state and step, queue depths, what is still to be published, the last runs, and targets that are down.
 
     Example: media-assets status --json
     """
@@ -34,10 +34,7 @@ def status(as_json: Json = False) -> None:
     with connection.store().engine.connect() as db:
         states = counts_by_state(db)
         steps = {name: vars(counts) for name, counts in step_counts(db).items()}
-        breakers = [
-            {"target": b.target, "open_until": b.open_until.isoformat(timespec="seconds"), "reason": b.reason}
-            for b in open_breakers(db)
-        ]
+        breakers = known_breakers(db)
         lag, held = outbox_lag(db), held_entries(db, _HELD_SHOWN)
         outbox = {
             "lag_events": lag.events,
@@ -59,7 +56,9 @@ def status(as_json: Json = False) -> None:
                 "queues": queues,
                 "runs": runs,
                 "rejections": dict(row._tuple() for row in rejections),
-                "breakers": breakers,
+                "breakers": [
+                    {**vars(breaker), "open_until": breaker.open_until.isoformat(timespec="seconds")} for breaker in breakers
+                ],
                 "budgets": budgets_json(settings),
                 "spent_budgets": spent,
                 "outbox": outbox,
@@ -81,7 +80,7 @@ def status(as_json: Json = False) -> None:
         "last runs", ("run", "job", "hour", "status"), [(r["run_id"][:8], r["job"], r["hour"], r["status"]) for r in runs]
     )
     for breaker in breakers:
-        print_line(f"{breaker['target']} is paused until {breaker['open_until']}: {breaker['reason']}", "yellow")
+        print_line(breaker.text(), "yellow")
     if budgets := Budgets.of(settings).text():
         print_line(f"daily budget: {budgets}")
     if not spent:

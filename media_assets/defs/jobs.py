@@ -1,20 +1,43 @@
-"""Jobs: a pipeline a kind of media, so that a slow kind never holds up a quick one; and the daily checks."""
+"""Jobs: one a pipeline, so that a slow kind of work never holds up a quick one; and the tags that tell their runs apart."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from dagster import AssetSelection, define_asset_job
 
-from media_assets.steps.catalogue import IMAGE_PIPELINE
+from media_assets.defs.checks.targets import target_checks
+from media_assets.steps.catalogue import DETECTION_PIPELINE, IMAGE_PIPELINE
+from media_assets.steps.step import Step
 
 TAGS = "media-assets/"
-"""Prefix of our tags on runs. Their values are ids and counts, never keys."""
+"""Prefix of our tags on runs. Their values are ids, words and counts, never keys."""
 PIPELINE_TAG = f"{TAGS}pipeline"
 HOUR_TAG = f"{TAGS}hour"
-"""dagster.yaml limits runs by it."""
+WORK_TAG = f"{TAGS}work"
+"""`new`: the run takes no recomputations. Any other takes whatever is due."""
+QUEUE_TAG = f"{TAGS}queue"
+"""Pipeline, work and hour in one: dagster.yaml lets one run of each work at a time."""
+
+
+def _work_of(pipeline: Sequence[Step]) -> AssetSelection:
+    """Its assets and their checks, without those of targets: a run tells those by its failure, and the sensor does."""
+    return AssetSelection.assets(*(step.asset for step in pipeline)) - AssetSelection.checks(*target_checks)
+
 
 image_pipeline = define_asset_job(
     "image_pipeline",
-    selection=AssetSelection.assets(*(step.asset for step in IMAGE_PIPELINE)),
+    selection=_work_of(IMAGE_PIPELINE),
     tags={PIPELINE_TAG: "image"},
     description="Everything that is due for the photos of an hour: probe, thumbnails, analyses, embeddings, and their checks.",
 )
+
+detection_pipeline = define_asset_job(
+    "detection_pipeline",
+    selection=_work_of(DETECTION_PIPELINE),
+    tags={PIPELINE_TAG: "detection"},
+    description="Objects in the photos of an hour that have thumbnails, and their checks.",
+)
+
+JOBS = {"image": image_pipeline, "detection": detection_pipeline}
+"""By pipeline."""

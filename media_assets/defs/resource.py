@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ from botocore.config import Config
 from dagster import AssetExecutionContext, ConfigurableResource, InitResourceContext
 from pydantic import PrivateAttr
 
-from media_assets.dispatch.drain import Invoke
-from media_assets.dispatch.lambda_pipes import LambdaBatchClient
+from media_assets.dispatch.ecs_pipes import EcsTarget
+from media_assets.dispatch.lambda_pipes import LambdaTarget
+from media_assets.dispatch.targets import Target
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings, get_settings
+from media_assets.steps.step import Step, TargetName
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -50,10 +53,10 @@ class MediaResource(ConfigurableResource["MediaResource"]):
     def sqs(self) -> SQSClient:
         return boto3.client("sqs", config=_CONFIG)
 
-    def invoker(self, context: AssetExecutionContext, step: str) -> Invoke:
-        """How a run of this asset sends batches of a step to its Lambda function."""
-        client = LambdaBatchClient.connect(
-            read_timeout_seconds=self.settings.invoke_timeout_seconds, connections=self.settings.dispatch_threads
-        )
-        function_name = self.settings.function_name(step)
-        return lambda request: client.run(context, function_name, request)
+    def targets(self, context: AssetExecutionContext, step: Step) -> dict[TargetName, Target]:
+        """Where a run of this asset sends batches of the step: its Lambda function, its ECS tasks."""
+        connect: dict[TargetName, Callable[[AssetExecutionContext, Settings, Step], Target]] = {
+            "lambda": LambdaTarget.connect,
+            "ecs": EcsTarget.connect,
+        }
+        return {name: connect[name](context, self.settings, step) for name in step.targets}

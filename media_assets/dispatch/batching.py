@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from media_assets.settings import Settings
-from media_assets.steps.step import Step, Work
+from media_assets.steps.step import Step, TargetName, Work
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,16 @@ class BatchLimits:
     items: int
     size_bytes: int
     pixels: int
+    fewest: int = 1
+    """Items that a batch isn't made smaller for the sake of parallelism."""
 
 
-def limits_for(step: Step, settings: Settings) -> BatchLimits:
+_ANY = 2**63
+
+
+def limits_for(step: Step, settings: Settings, target: TargetName) -> BatchLimits:
+    if target == "ecs":
+        return BatchLimits(items=settings.ecs_max_items, size_bytes=_ANY, pixels=_ANY, fewest=settings.ecs_min_items)
     pays = step.calls_model and settings.model_provider != "local"
     return BatchLimits(
         items=settings.batch_max_model_calls if pays else settings.batch_max_items,
@@ -29,8 +36,11 @@ def limits_for(step: Step, settings: Settings) -> BatchLimits:
 
 
 def make_batches(works: Sequence[Work], limits: BatchLimits, parallelism: int) -> list[list[Work]]:
-    """Cut `works` into batches in their order, at least as many as can run side by side."""
-    most = min(limits.items, ceil(len(works) / parallelism)) if works else 0
+    """Cut `works` into batches in their order, as many as can run side by side if there are enough of them.
+
+    A batch holds uploads only, or recomputations only: they may have to wait for each other.
+    """
+    most = min(limits.items, max(limits.fewest, ceil(len(works) / parallelism)))
     batches: list[list[Work]] = []
     size_bytes = pixels = 0
     for work in works:
@@ -39,6 +49,7 @@ def make_batches(works: Sequence[Work], limits: BatchLimits, parallelism: int) -
             and len(batches[-1]) < most
             and size_bytes + work.size_bytes <= limits.size_bytes
             and pixels + work.pixels <= limits.pixels
+            and batches[-1][-1].recomputation == work.recomputation
         )
         if not fits:
             batches.append([])

@@ -1,22 +1,24 @@
 """What a batch cost, and which part of it is each item's.
 
-An invocation is billed as a whole, an item's tokens are its own. Parts are integer micro-dollars and add up to the bill.
+An invocation or a task is billed as a whole, an item's tokens are its own. Parts are integer micro-dollars and add up to the
+bill.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from decimal import Decimal
 
 from lambdas.runtime.contract import Manifest
 from media_assets.settings import Settings
-from media_assets.steps.prices import lambda_invocation
-from media_assets.steps.step import Step, Work
+from media_assets.steps.prices import fargate_task, lambda_invocation
+from media_assets.steps.step import Step, TargetName, Work
 
 
-def charges(manifest: Manifest, step: Step, settings: Settings) -> dict[uuid.UUID, int]:
-    """By item: its part of the invocation, by the time it took, and its tokens."""
-    bill = lambda_invocation(settings, milliseconds=manifest.billed_milliseconds, memory_mb=manifest.memory_mb)
+def charges(manifest: Manifest, step: Step, settings: Settings, target: TargetName) -> dict[uuid.UUID, int]:
+    """By item: its part of the invocation or task, by the time it took, and its tokens."""
+    bill = _bill(step, settings, target, manifest.billed_milliseconds, manifest.memory_mb)
     parts = split(bill, [outcome.metrics.milliseconds for outcome in manifest.outcomes])
     return {
         uuid.UUID(outcome.item_id): part
@@ -25,11 +27,25 @@ def charges(manifest: Manifest, step: Step, settings: Settings) -> dict[uuid.UUI
     }
 
 
-def unanswered(works: Sequence[Work], step: Step, settings: Settings, milliseconds: int) -> dict[uuid.UUID, int]:
-    """By item: its part, by estimated work, of an invocation that came back without a manifest after so long."""
-    bill = lambda_invocation(settings, milliseconds=milliseconds, memory_mb=step.memory_mb)
+def unanswered(
+    works: Sequence[Work], step: Step, settings: Settings, target: TargetName, milliseconds: int
+) -> dict[uuid.UUID, int]:
+    """By item: its part, by estimated work, of an invocation or task that came back without a manifest after so long."""
+    bill = _bill(step, settings, target, milliseconds, memory_mb_of(step, target))
     parts = split(bill, [estimated_work(step, work) for work in works])
     return {work.item_id: part for work, part in zip(works, parts, strict=True)}
+
+
+def memory_mb_of(step: Step, target: TargetName) -> int:
+    return step.task.memory_mb if target == "ecs" and step.task else step.memory_mb
+
+
+def _bill(step: Step, settings: Settings, target: TargetName, milliseconds: int, memory_mb: int) -> int:
+    if target == "ecs" and step.task:
+        return fargate_task(
+            settings, seconds=Decimal(milliseconds) / 1000, vcpus=step.task.vcpus, memory_mb=step.task.memory_mb
+        )
+    return lambda_invocation(settings, milliseconds=milliseconds, memory_mb=memory_mb)
 
 
 def estimated_work(step: Step, work: Work) -> int:

@@ -6,23 +6,41 @@ An outage costs no file an attempt; while a breaker is open, the target's work i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, text
 
 
 @dataclass(frozen=True)
-class OpenBreaker:
+class Breaker:
+    """A target that failed last. `failures` counts outages and vain attempts in a row; when `is_open` is over, the next batch
+    tries the target again."""
+
     target: str
     failures: int
     open_until: datetime
     reason: str
+    is_open: bool
+
+    def text(self) -> str:
+        """A sentence for a person."""
+        state = "is paused until" if self.is_open else "is tried again with the next batch, after a pause until"
+        times = "once" if self.failures == 1 else f"{self.failures} times in a row"
+        until = f"{self.open_until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"{self.target} {state} {until}; it failed {times}: {self.reason}"
 
 
-def open_breakers(connection: Connection) -> list[OpenBreaker]:
+def known_breakers(connection: Connection) -> list[Breaker]:
+    """Every target that failed last, also those that the next batch tries again; by name."""
+    rows = connection.execute(
+        text("SELECT target, failures, open_until, reason, open_until > now() FROM breakers ORDER BY target")
+    )
+    return [Breaker(*row) for row in rows]
+
+
+def open_breakers(connection: Connection) -> list[Breaker]:
     """Breakers that keep work from starting now."""
-    rows = connection.execute(text("SELECT target, failures, open_until, reason FROM breakers WHERE open_until > now()"))
-    return [OpenBreaker(*row) for row in rows]
+    return [breaker for breaker in known_breakers(connection) if breaker.is_open]
 
 
 def trip(engine: Engine, target: str, reason: str, *, base_seconds: float, max_seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A Pipes client that invokes Lambda with a batch; messages and manifest come back in the response payload.
+"""Lambda as a target: a Pipes session whose messages and manifest come back in the response payload.
 
 Dagster's own client reads messages from the last 4 KB of the log, where they get lost, and calls an answer without any a
 success. Here there is no success without a manifest. boto3's default read timeout of 60 s with retries would invoke a
@@ -9,117 +9,122 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from dagster import AssetExecutionContext, PipesMessageReader, open_pipes_session
+from dagster import AssetExecutionContext, open_pipes_session
 from dagster_aws.pipes import PipesLambdaEventContextInjector
-from dagster_pipes import PipesParams
 
-from lambdas.runtime.contract import ErrorCode, Manifest, StepRequest
+from lambdas.runtime.contract import MAX_INLINE_BYTES, ErrorCode, Manifest, StepRequest
+from media_assets.dispatch.backoff import backoff
 from media_assets.dispatch.errors import BatchDiedError, ManifestError, TargetUnavailableError
 from media_assets.dispatch.manifest import read_manifest
+from media_assets.dispatch.parcels import Parcels, refuse_constant, s3_for
+from media_assets.dispatch.proof import verify_objects
+from media_assets.dispatch.sessions import AnswerMessageReader, extras_of
+from media_assets.settings import Settings
+from media_assets.steps.step import Step
 
 if TYPE_CHECKING:
-    from dagster._core.pipes.context import PipesMessageHandler
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
+
+_THROTTLED_SECONDS = 0.2
+_THROTTLED_TIMES = 3
+"""How often an invocation that was refused for its rate is tried again, after so long at first."""
 
 
-class PayloadMessageReader(PipesMessageReader):
-    """Hands the messages of a response payload to Dagster. One per invocation."""
+class LambdaTarget:
+    """Invokes a step's function with a StepRequest. Each call is a Pipes session of its own."""
 
-    def __init__(self) -> None:
-        self._handler: PipesMessageHandler | None = None
-
-    @contextmanager
-    def read_messages(self, handler: PipesMessageHandler) -> Iterator[PipesParams]:
-        self._handler = handler
-        try:
-            yield {"messages": "response_payload"}
-        finally:
-            self._handler = None
-
-    def consume(self, messages: Any) -> None:
-        """Raises ManifestError for what aren't Pipes messages."""
-        assert self._handler is not None, "consume() belongs inside an open Pipes session"
-        try:
-            for message in messages:
-                self._handler.handle_message(message)
-        except Exception as error:  # Dagster's handler takes messages apart without looking at them first
-            raise ManifestError(f"message of a kind that Pipes doesn't have ({type(error).__name__})") from error
-
-    def no_messages_debug_text(self) -> str:
-        return "Attempted to read messages from the payload that the Lambda function returned."
-
-
-class LambdaBatchClient:
-    """Invokes a step's function with a StepRequest. Threads may share one client; each call is a Pipes session of its own."""
-
-    def __init__(self, client: LambdaClient) -> None:
+    def __init__(self, context: AssetExecutionContext, function_name: str, client: LambdaClient, parcels: Parcels) -> None:
+        self._context = context
+        self._function_name = function_name
         self._client = client
+        self._parcels = parcels
 
     @classmethod
-    def connect(cls, *, read_timeout_seconds: float, connections: int) -> LambdaBatchClient:
+    def connect(cls, context: AssetExecutionContext, settings: Settings, step: Step) -> LambdaTarget:
         config = Config(
-            read_timeout=read_timeout_seconds,
+            read_timeout=settings.invoke_timeout_seconds,
             connect_timeout=5,
             retries={"total_max_attempts": 1},
             tcp_keepalive=True,
-            max_pool_connections=connections,
+            max_pool_connections=settings.dispatch_threads,
         )
-        return cls(boto3.client("lambda", config=config))
+        client = boto3.client("lambda", config=config)
+        return cls(context, settings.function_name(step.name), client, Parcels(s3_for(settings), settings.bucket, step.name))
 
-    def run(self, context: AssetExecutionContext, function_name: str, request: StepRequest) -> Manifest:
+    def send(self, request: StepRequest) -> Manifest:
         """Invoke and return the verified manifest.
 
         Raises TargetUnavailableError (unreachable, throttled, misconfigured), BatchDiedError (killed in mid-batch) or
         ManifestError (the answer doesn't account for the batch).
         """
-        reader = PayloadMessageReader()
-        extras = {
-            "batch_id": request.batch_id,
-            "attempt_id": request.attempt_id,
-            "items": len(request.items),
-            "correlation_ids": [item.correlation_id for item in request.items],
-        }
+        reader = AnswerMessageReader()
         with open_pipes_session(
-            context=context,
+            context=self._context,
             context_injector=PipesLambdaEventContextInjector(),
             message_reader=reader,
-            extras=extras,
+            extras=extras_of(request),
         ) as session:
             event = {"request": request.model_dump(mode="json"), **session.get_bootstrap_env_vars()}
-            answer = self._invoke(function_name, json.dumps(event))
+            answer = self._ask(request.attempt_id, event)
             if isinstance(answer, dict):
                 reader.consume(answer.get("messages", ()))
-        return read_manifest(request, answer)
+        manifest = read_manifest(request, answer)
+        verify_objects(self._parcels.s3, request, manifest)
+        return manifest
 
-    def _invoke(self, function_name: str, payload: str) -> Any:
+    def cancel(self) -> None:
+        """Nothing stops an invocation: those under way end by themselves, and what they have cost is put down."""
+
+    def _ask(self, attempt_id: str, event: dict[str, Any]) -> Any:
+        payload = json.dumps(event)
+        travels = len(payload) > MAX_INLINE_BYTES
+        if travels:
+            reference = self._parcels.send(attempt_id, event)
+            payload = json.dumps({"event_object": reference.model_dump()})
         try:
-            response = self._client.invoke(FunctionName=function_name, InvocationType="RequestResponse", Payload=payload)
-            body = response["Payload"].read()
-        except ClientError as error:
-            raise TargetUnavailableError(f"{function_name}: {error.response['Error']['Code']}") from error
-        except BotoCoreError as error:
-            # A connection that broke, or timed out, after it was made: the request may have arrived.
-            ran = isinstance(error, HTTPClientError)
-            raise TargetUnavailableError(f"{function_name}: {type(error).__name__}", ran=ran) from error
+            answer = self._invoke(payload)
+            if isinstance(answer, dict) and "answer_object" in answer:
+                travels = True
+                answer = self._parcels.receive(attempt_id, answer["answer_object"])
+            return answer
+        finally:
+            if travels:
+                self._parcels.clear(attempt_id)
+
+    def _invoke(self, payload: str) -> Any:
+        response = self._respond(payload)
+        body = response["Payload"].read()
         try:
-            answer = json.loads(body, parse_constant=_refuse)
+            answer = json.loads(body, parse_constant=refuse_constant)
         except ValueError as error:
-            raise ManifestError(f"{function_name} answered with {len(body)} bytes that aren't JSON") from error
+            raise ManifestError(f"{self._function_name} answered with {len(body)} bytes that aren't JSON") from error
         if "FunctionError" in response:
-            raise function_error(function_name, answer if isinstance(answer, dict) else {})
+            raise function_error(self._function_name, answer if isinstance(answer, dict) else {})
         return answer
 
-
-def _refuse(constant: str) -> None:
-    """NaN and Infinity, which Python's json module writes and the event log can't hold."""
-    raise ValueError(f"{constant} is not JSON")
+    def _respond(self, payload: str) -> InvocationResponseTypeDef:
+        name = self._function_name
+        for wait in (*backoff(_THROTTLED_SECONDS, _THROTTLED_TIMES), None):
+            try:
+                return self._client.invoke(FunctionName=name, InvocationType="RequestResponse", Payload=payload)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code != "TooManyRequestsException" or wait is None:
+                    raise TargetUnavailableError(f"{name}: {code}") from error
+                time.sleep(wait)
+            except BotoCoreError as error:
+                # A connection that broke, or timed out, after it was made: the request may have arrived.
+                ran = isinstance(error, HTTPClientError)
+                raise TargetUnavailableError(f"{name}: {type(error).__name__}", ran=ran) from error
+        raise AssertionError("the last try returns or raises")
 
 
 def function_error(function_name: str, answer: Mapping[str, Any]) -> Exception:

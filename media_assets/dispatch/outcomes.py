@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from lambdas.runtime.contract import Disposition, ItemError, ItemOutcome, Manifest
 from media_assets.dispatch.errors import ManifestError
+from media_assets.dispatch.routing import Route
 from media_assets.eventlog.catalogue import StepAbandoned, StepFailed, UploadRejected
 from media_assets.eventlog.events import Execution, NewEvent, step_abandoned, step_failed, step_succeeded, upload_removed
 from media_assets.steps.step import Recipe, Step, Work
@@ -52,6 +53,7 @@ def record(
     step: Step,
     recipe: Recipe,
     policy: RetryPolicy,
+    route: Route,
     run_id: str | None,
     now: datetime,
     charges: Mapping[uuid.UUID, int],
@@ -69,7 +71,8 @@ def record(
             continue
         work = by_item[outcome.item_id]
         execution = Execution(
-            target="lambda",
+            target=route.target,
+            target_reason=route.reason,
             run_id=run_id,
             attempt_id=manifest.attempt_id,
             memory_mb=manifest.memory_mb,
@@ -145,7 +148,7 @@ def _error(
             if retry_at is None:
                 end = StepAbandoned(version_id=work.version_id, code=error.code, message=error.message, failures=failures)
                 led_to_it = ref.trace.model_copy(update={"causation_id": failed.event_id})
-                free = Execution(target=execution.target, run_id=execution.run_id, attempt_id=execution.attempt_id)
+                free = Execution(**execution.model_dump(include={"target", "target_reason", "run_id", "attempt_id"}))
                 recorded.events.append(
                     step_abandoned(ref.model_copy(update={"trace": led_to_it}), end, execution=free, occurred_at=now)
                 )

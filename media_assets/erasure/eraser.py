@@ -23,6 +23,7 @@ from media_assets.eventlog.incarnations import Address, last_erased, living_item
 from media_assets.eventlog.items import ItemNotFoundError
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
+from media_assets.steps.catalogue import STEPS
 from media_assets.uploads.notifications import PREFIX
 from media_assets.uploads.reconcile import unheard_uploads
 
@@ -126,8 +127,10 @@ class Eraser:
 
 
 def longest_flight(settings: Settings) -> timedelta:
-    """How long after an erasure something that began before it may still write: dispatch waits no longer for a function."""
-    return timedelta(seconds=settings.invoke_timeout_seconds) + _MARGIN
+    """How long after an erasure something that began before it may still write: dispatch waits no longer for a function,
+    and no longer for a task to start and then to end."""
+    task = settings.ecs_start_seconds + max((step.task.timeout_seconds for step in STEPS.values() if step.task), default=0)
+    return timedelta(seconds=max(settings.invoke_timeout_seconds, task)) + _MARGIN
 
 
 def _address(reference: str, bucket: str) -> Address:

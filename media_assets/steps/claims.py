@@ -29,7 +29,8 @@ _DUE = text("""
     CROSS JOIN LATERAL (
         SELECT s.item_id, s.user_id, s.recomputation, s.position
         FROM steps s
-        WHERE s.step = :step AND s.hour = h.hour AND s.state = 'pending' AND (s.retry_at IS NULL OR s.retry_at <= now())
+        WHERE s.step = :step AND s.hour = h.hour AND s.recomputation <= :again
+          AND s.state = 'pending' AND (s.retry_at IS NULL OR s.retry_at <= now())
           AND s.user_id <> ALL(CAST(:without_users AS text[])) AND s.item_id <> ALL(CAST(:without_items AS uuid[]))
           AND (SELECT c.lease_expires_at >= now() FROM claims c
                WHERE c.item_id = s.item_id AND c.step = s.step) IS NOT TRUE
@@ -56,7 +57,7 @@ _CLAIM = text("""
     )
     SELECT s.item_id, s.user_id, i.bucket, i.key, i.version_id, i.size_bytes,
            coalesce(i.width::bigint * i.height, 0) AS pixels, s.hour, s.step, s.generation, s.failures,
-           c.attempts + s.failures AS attempt, s.correlation_id, s.cause_id
+           c.attempts + s.failures AS attempt, s.recomputation, s.correlation_id, s.cause_id
     FROM claimed c
     CROSS JOIN LATERAL (SELECT * FROM steps WHERE item_id = c.item_id AND step = c.step LIMIT 1) s
     CROSS JOIN LATERAL (SELECT * FROM items WHERE item_id = c.item_id LIMIT 1) i
@@ -77,15 +78,15 @@ class Claims:
         self._settings = settings if settings is not None and settings.has_budgets else None
         self.claim_id = uuid.uuid4()
 
-    def take(self, step: Step, hours: Sequence[datetime], limit: int) -> list[Work]:
-        """Claim up to `limit` due items of these hours, with the facts that the step reads.
+    def take(self, step: Step, hours: Sequence[datetime], limit: int, *, new_only: bool = False) -> list[Work]:
+        """Claim up to `limit` due items of these hours, with the facts that the step reads; no recomputations if `new_only`.
 
         A user whose money is spent is passed over and, when no work under way holds any of it, stopped.
         """
         short: set[str] = set()
         with self._engine.begin() as connection:
             connection.execute(_TAKE_TURNS, {"step": step.name})
-            reserved = self._choose(connection, step, hours, limit, short)
+            reserved = self._choose(connection, step, hours, limit, short, new_only)
             works = self._claim(connection, step, reserved)
             inputs = step.inputs(connection, works) if works else {}
         if self._settings is not None:
@@ -94,11 +95,17 @@ class Claims:
         return [replace(work, input=inputs.get(work.item_id, {})) for work in works]
 
     def _choose(
-        self, connection: Connection, step: Step, hours: Sequence[datetime], limit: int, short: set[str]
+        self,
+        connection: Connection,
+        step: Step,
+        hours: Sequence[datetime],
+        limit: int,
+        short: set[str],
+        new_only: bool,
     ) -> dict[uuid.UUID, int]:
         """The items to claim, and what each reserves. Users whose money is too short for all that is due join `short`."""
         if not step.calls_model:
-            return dict.fromkeys((item_id for item_id, _ in _due(connection, step, hours, limit)), 0)
+            return dict.fromkeys((item_id for item_id, _ in _due(connection, step, hours, limit, new_only)), 0)
         if self._settings is not None:
             budgets.lock(connection)
         passed_over = {stop.user_id for stop in budgets.stops(connection)}
@@ -106,7 +113,7 @@ class Claims:
         known: set[str] = set()
         chosen: dict[uuid.UUID, int] = {}
         while len(chosen) < limit:
-            due = _due(connection, step, hours, limit - len(chosen), passed_over | short, chosen)
+            due = _due(connection, step, hours, limit - len(chosen), new_only, passed_over | short, chosen)
             if self._settings is None or not due:
                 return chosen | dict.fromkeys((item_id for item_id, _ in due), 0)
             users = {user_id for _, user_id in due} - known
@@ -220,6 +227,7 @@ def _due(
     step: Step,
     hours: Sequence[datetime],
     limit: int,
+    new_only: bool,
     without_users: Collection[str] = (),
     without_items: Collection[uuid.UUID] = (),
 ) -> list[tuple[uuid.UUID, str]]:
@@ -229,6 +237,7 @@ def _due(
             "step": step.name,
             "hours": list(hours),
             "limit": limit,
+            "again": not new_only,
             "without_users": list(without_users),
             "without_items": list(without_items),
         },

@@ -5,12 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
 
 from sqlalchemy import Connection, text
 
 from media_assets.settings import Settings
 from media_assets.steps.budgets import BUDGETED, short_of_money
-from media_assets.steps.catalogue import STEPS
+from media_assets.steps.catalogue import PIPELINE_OF, PIPELINES, STEPS, steps_before
+
+Kind = Literal["new", "again"]
+"""Work of uploads, retries included; or recomputations of what came to an end before."""
+KINDS: tuple[Kind, ...] = ("new", "again")
+
+_UNCLAIMED = """
+    (SELECT c.lease_expires_at >= now() FROM claims c WHERE c.item_id = s.item_id AND c.step = s.step) IS NOT TRUE
+"""
+
+# Steps of which not every target is down.
+_REACHABLE = """
+    SELECT t.step FROM unnest(CAST(:steps AS text[]), CAST(:breakers AS text[])) AS t (step, breaker)
+    WHERE NOT EXISTS (SELECT FROM breakers b WHERE b.target = t.breaker AND b.open_until > now()) GROUP BY t.step
+"""
+
+
+@dataclass(frozen=True)
+class Due:
+    """An hour's work of one kind on one pipeline: what a run is asked for."""
+
+    pipeline: str
+    hour: datetime
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -29,43 +53,96 @@ class StepCounts:
     over_budget: int = 0
 
 
-def due_hours(connection: Connection, settings: Settings) -> list[datetime]:
-    """Hours with work that could start now: pending, not waiting for a retry or for money, unclaimed, its target's breaker
-    closed.
+def due_work(connection: Connection, settings: Settings) -> list[Due]:
+    """Work to ask for runs for, in the order of pipelines, hours and kinds.
 
-    Sensors ask every few seconds, so the query leaps from hour to hour along the index `steps_pending` and looks in each
-    for one such row, instead of reading all that is pending.
+    It could start now: pending, not waiting for a retry or for money, unclaimed, the breaker of one of its step's targets
+    closed. Where a task on ECS is the step's usual place, enough of the hour has gathered for one, or no more of it is on its
+    way, or it has waited for `ecs_gather_seconds`.
+
+    Sensors ask every few seconds, so the query leaps from hour to hour and kind to kind along the index `steps_pending` and
+    looks in each for one such row, instead of reading all that is pending.
     """
     short = [(step, user) for step, users in short_of_money(connection, settings).items() for user in users]
     rows = connection.execute(
-        text("""
+        text(f"""
             WITH RECURSIVE short AS (
                 SELECT * FROM unnest(CAST(:short_steps AS text[]), CAST(:short_users AS text[])) AS s (step, user_id)
             ), waiting AS (
-                (SELECT step, hour FROM steps WHERE state = 'pending' ORDER BY step, hour LIMIT 1)
+                (SELECT step, hour, recomputation FROM steps WHERE state = 'pending'
+                 ORDER BY step, hour, recomputation LIMIT 1)
                 UNION ALL
-                SELECT next.step, next.hour
+                SELECT next.step, next.hour, next.recomputation
                 FROM waiting w CROSS JOIN LATERAL (
-                    SELECT s.step, s.hour FROM steps s
-                    WHERE s.state = 'pending' AND (s.step, s.hour) > (w.step, w.hour) ORDER BY s.step, s.hour LIMIT 1
+                    SELECT s.step, s.hour, s.recomputation FROM steps s
+                    WHERE s.state = 'pending' AND (s.step, s.hour, s.recomputation) > (w.step, w.hour, w.recomputation)
+                    ORDER BY s.step, s.hour, s.recomputation LIMIT 1
                 ) AS next
             )
-            SELECT DISTINCT w.hour
+            SELECT w.step, w.hour, w.recomputation
             FROM waiting w CROSS JOIN LATERAL (
-                SELECT FROM steps s
-                WHERE s.step = w.step AND s.hour = w.hour AND s.state = 'pending'
+                SELECT s.cause_id FROM steps s
+                WHERE s.step = w.step AND s.hour = w.hour AND s.recomputation = w.recomputation AND s.state = 'pending'
                   AND (s.retry_at IS NULL OR s.retry_at <= now())
                   AND (s.step, s.user_id) NOT IN (SELECT step, user_id FROM short)
-                  AND (SELECT c.lease_expires_at >= now() FROM claims c
-                       WHERE c.item_id = s.item_id AND c.step = s.step) IS NOT TRUE
-                ORDER BY s.recomputation, s.position LIMIT 1
+                  AND {_UNCLAIMED}
+                ORDER BY s.position LIMIT 1
             ) AS startable
-            WHERE NOT EXISTS (SELECT FROM breakers b WHERE b.target = w.step AND b.open_until > now())
-            ORDER BY w.hour
+            WHERE w.step IN ({_REACHABLE})
+              AND CASE
+                  WHEN w.step <> ALL(CAST(:gathering AS text[])) THEN true
+                  WHEN NOT EXISTS (
+                      SELECT FROM unnest(CAST(:gathering AS text[]), CAST(:before AS text[])) AS g (step, before)
+                      JOIN steps s ON s.step = g.before AND s.hour = w.hour AND s.state = 'pending'
+                      WHERE g.step = w.step
+                  ) THEN true
+                  WHEN (SELECT e.recorded_at > now() - make_interval(secs => :gather_seconds) FROM events e
+                        WHERE e.event_id = startable.cause_id) IS NOT TRUE THEN true
+                  ELSE (SELECT count(*) = :enough FROM (
+                            SELECT FROM steps s
+                            WHERE s.step = w.step AND s.hour = w.hour AND s.recomputation = w.recomputation
+                              AND s.state = 'pending' AND (s.retry_at IS NULL OR s.retry_at <= now()) AND {_UNCLAIMED}
+                            LIMIT :enough
+                        ) _)
+              END
         """),
-        {"short_steps": [step for step, _ in short], "short_users": [user for _, user in short]},
+        {
+            "short_steps": [step for step, _ in short],
+            "short_users": [user for _, user in short],
+            "gather_seconds": settings.ecs_gather_seconds,
+            "enough": settings.ecs_min_items,
+            **_targets(),
+            **_gathering(),
+        },
     )
-    return [hour for (hour,) in rows]
+    pipelines = list(PIPELINES)
+    due = {Due(PIPELINE_OF[step], hour, "again" if recomputation else "new") for step, hour, recomputation in rows}
+    return sorted(due, key=lambda each: (pipelines.index(each.pipeline), each.hour, KINDS.index(each.kind)))
+
+
+def uploads_waiting(connection: Connection) -> bool:
+    """Whether any upload's work is under way or could start now: recomputations make way for it.
+
+    Asked before every batch of a backfill, so it reads nothing of what is pending besides: the index `steps_new`
+    has the work of uploads alone.
+    """
+    return bool(
+        connection.execute(
+            text(f"""
+                SELECT EXISTS (
+                    SELECT FROM ({_REACHABLE}) AS r (step) CROSS JOIN LATERAL (
+                        SELECT FROM steps s
+                        WHERE s.step = r.step AND s.state = 'pending' AND NOT s.recomputation
+                          AND (s.retry_at IS NULL OR s.retry_at <= now())
+                          AND (s.step <> ALL(CAST(:budgeted AS text[]))
+                               OR s.user_id NOT IN (SELECT user_id FROM spending_stops))
+                        ORDER BY s.hour DESC, s.position DESC LIMIT 1
+                    ) AS startable
+                )
+            """),
+            {"budgeted": list(BUDGETED), **_targets()},
+        ).scalar_one()
+    )
 
 
 def step_counts(connection: Connection, hours: Sequence[datetime] | None = None) -> dict[str, StepCounts]:
@@ -90,3 +167,15 @@ def step_counts(connection: Connection, hours: Sequence[datetime] | None = None)
     )
     found = {row.step: StepCounts(*row[1:]) for row in rows}
     return {name: found.get(name, StepCounts()) for name in STEPS}
+
+
+def _targets() -> dict[str, Any]:
+    """Each step's targets, by their breakers."""
+    pairs = [(step.name, step.breaker(target)) for step in STEPS.values() for target in step.targets]
+    return {"steps": [name for name, _ in pairs], "breakers": [breaker for _, breaker in pairs]}
+
+
+def _gathering() -> dict[str, Any]:
+    """Steps whose usual place is a task on ECS, each with every step before it."""
+    pairs = [(step.name, before) for step in STEPS.values() if step.targets[0] == "ecs" for before in steps_before(step.name)]
+    return {"gathering": [name for name, _ in pairs], "before": [before for _, before in pairs]}

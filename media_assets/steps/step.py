@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import Connection
 
@@ -15,7 +16,18 @@ from lambdas.runtime.contract import BatchItem, ItemOutcome, recipe_digest
 from media_assets.eventlog.catalogue import Payload
 from media_assets.eventlog.events import NO_TRACE, StepRef, Trace
 from media_assets.settings import Settings
-from media_assets.steps.prices import lambda_invocation, model_call
+from media_assets.steps.prices import fargate_task, lambda_invocation, model_call
+
+TargetName = Literal["lambda", "ecs"]
+
+
+@dataclass(frozen=True)
+class TaskSize:
+    """An ECS task on Fargate (infra/steps.py has the same), and how long it may run."""
+
+    vcpus: Decimal
+    memory_mb: int
+    timeout_seconds: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,8 @@ class Work:
     generation: int
     failures: int
     attempt: int
+    recomputation: bool = False
+    """Whether it has come to an end for this very content before: new uploads go first."""
     trace: Trace = NO_TRACE
     input: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,6 +102,10 @@ class Step(ABC):
     memory_mb: ClassVar[int]
     """Of its Lambda function, as `timeout_seconds` is (infra/steps.py): what an invocation without an answer is billed by."""
     timeout_seconds: ClassVar[int]
+    targets: ClassVar[tuple[TargetName, ...]] = ("lambda",)
+    """Where it may be computed, the usual place first."""
+    task: ClassVar[TaskSize | None] = None
+    """Its task on ECS, if it may be computed there."""
     calls_model: ClassVar[bool] = False
     """Whether it may ask a hosted model, whose bill has no natural bound: budgets are of such steps."""
 
@@ -116,13 +134,22 @@ class Step(ABC):
         return (0, 0)
 
     def most_micro_dollars(self, settings: Settings) -> int:
-        """What one attempt at an item may cost at most: all its tokens, and an invocation until its time limit."""
-        compute = lambda_invocation(settings, milliseconds=self.timeout_seconds * 1000, memory_mb=self.memory_mb)
-        return compute + self.tokens_micro_dollars(settings, *self.most_tokens(settings))
+        """What one attempt at an item may cost at most: all its tokens, and an invocation or a task for it alone until its
+        time limit, whichever of the step's targets is the dearest. Items of one batch share that bill."""
+        bills = {"lambda": lambda_invocation(settings, milliseconds=self.timeout_seconds * 1000, memory_mb=self.memory_mb)}
+        if self.task is not None:
+            size = self.task
+            seconds = Decimal(size.timeout_seconds)
+            bills["ecs"] = fargate_task(settings, seconds=seconds, vcpus=size.vcpus, memory_mb=size.memory_mb)
+        return max(bills[target] for target in self.targets) + self.tokens_micro_dollars(settings, *self.most_tokens(settings))
 
     def tokens_micro_dollars(self, settings: Settings, tokens_in: int, tokens_out: int) -> int:
         model = self.hosted_model(settings)
         return model_call(settings, model, tokens_in=tokens_in, tokens_out=tokens_out) if model else 0
+
+    def breaker(self, target: TargetName) -> str:
+        """The name of the circuit breaker of this step's function, or of its tasks."""
+        return self.name if target == "lambda" else f"{self.name}@{target}"
 
     def recipe(self, settings: Settings) -> Recipe:
         return Recipe(self.name, self.version, self.parameters(settings))

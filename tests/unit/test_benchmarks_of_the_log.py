@@ -31,7 +31,7 @@ def test_writers_append_their_files_side_by_side(postgres: Server, tmp_path: Pat
         assert three.seconds(paths, 20, url=postgres.application_url("appended")) > 0
         assert three.seconds(paths[:1], 20, url=postgres.application_url("appended")) > 0  # known by now: changes nothing
     assert postgres.run("appended", "SELECT state, count(*) FROM items GROUP BY state ORDER BY state") == [
-        ("done", 10),
+        ("processing", 10),
         ("received", 7),
     ]
     assert postgres.run("appended", "SELECT max(position) FROM events") == [(57,)]
@@ -53,7 +53,7 @@ def test_rounds_and_writers_have_items_of_their_own(tmp_path: Path) -> None:
 def test_a_filled_log_is_one_that_was_lived(postgres: Server) -> None:
     postgres.create("filled", MEDIA)
     fill(postgres, "filled", 1_000)
-    assert postgres.run("filled", "SELECT state, count(*) FROM items GROUP BY state") == [("done", 200)]
+    assert postgres.run("filled", "SELECT state, count(*) FROM items GROUP BY state") == [("processing", 200)]
     assert postgres.run("filled", "SELECT count(*), max(position) FROM told") == [(1_000, 1_000)]
     assert verify_replay(postgres.owner_url("filled")).identical
 

@@ -186,6 +186,7 @@ def test_status_names_who_waits_for_money(store: EventStore, aws: str, monkeypat
     assert {name: counts["over_budget"] for name, counts in document["steps"].items()} == {
         "probe": 0,
         "thumbnail": 0,
+        "detect": 0,
         "analyze": 2,
         "embed": 1,
     }

@@ -46,10 +46,12 @@ def test_stale_tells_totals_items_and_prices(store: EventStore) -> None:
         ("analyze", "recipe", 1),
         ("embed", "missing", 1),
         ("embed", "recipe", 1),
+        ("detect", "missing", 1),
+        ("detect", "recipe", 1),
     ]
     assert {row["estimated_from"] for row in document["totals"]} == {"other_recipes"}
     assert document["estimated_micro_dollars"] == 0  # as it was measured
-    assert (len(document["items"]), document["left"]) == (8, 0)
+    assert (len(document["items"]), document["left"]) == (10, 0)
     assert document["items"][0] == {
         "item_id": str(cat.item_id),
         "key": cat.key,
@@ -61,16 +63,16 @@ def test_stale_tells_totals_items_and_prices(store: EventStore) -> None:
         "estimated_micro_dollars": 0,
         "estimated_from": "other_recipes",
     }
-    assert store.head() == 8
+    assert store.head() == 9
 
 
 def test_stale_by_step_hour_and_page(store: EventStore) -> None:
     assert [item["key"] for item in told("stale", "--step", "probe", "--hours", "2026-07-01-13:00")["items"]] == [dog.key]
     assert [item["key"] for item in told("stale", "--step", "probe", "--since", "2026-07-01-13:00")["items"]] == [dog.key]
     page = told("stale", "--limit", "3", "--offset", "1")
-    assert (len(page["items"]), page["left"], len(page["totals"])) == (3, 4, 7)
+    assert (len(page["items"]), page["left"], len(page["totals"])) == (3, 6, 9)
     text = said("stale", "--limit", "2")
-    assert "and 6 more" in text
+    assert "and 8 more" in text
     assert "every result is there" in said("stale", "--since", "2026-07-02")
 
 
@@ -89,13 +91,18 @@ def test_a_dry_run_tells_what_is_asked_for_then_and_changes_nothing(store: Event
     head = store.head()
     dry = told("reprocess", "--stale", "--step", "thumbnail", "--dry-run")
     assert (dry["items"], dry["requested"], dry["dry_run"]) == (1, 0, True)
-    assert {name: row["results"] for name, row in dry["steps"].items()} == {"thumbnail": 1, "analyze": 1, "embed": 1}
-    assert "3 results of 1 items, about $0.000000; nothing was asked for" in said(
+    assert {name: row["results"] for name, row in dry["steps"].items()} == {
+        "thumbnail": 1,
+        "detect": 1,
+        "analyze": 1,
+        "embed": 1,
+    }
+    assert "4 results of 1 items, about $0.000000; nothing was asked for" in said(
         "reprocess", "--stale", "--step", "thumbnail", "--dry-run"
     )
     assert store.head() == head
 
-    assert told("reprocess", "--stale", "--step", "thumbnail")["requested"] == 3
+    assert told("reprocess", "--stale", "--step", "thumbnail")["requested"] == 4
     assert steps(store, cat) == {"probe": "done", "thumbnail": "pending"}
     assert told("reprocess", "--stale", "--step", "thumbnail")["items"] == 0
     assert told("reprocess", cat.key, "--step", "thumbnail")["requested"] == 0  # still open
@@ -105,8 +112,8 @@ def test_a_dry_run_tells_what_is_asked_for_then_and_changes_nothing(store: Event
 @pytest.mark.parametrize(
     ("arguments", "items", "requested"),
     [
-        (["--dead"], 1, 3),
-        (["--all", "--hours", "2026-07-01-12:00"], 1, 4),
+        (["--dead"], 1, 4),
+        (["--all", "--hours", "2026-07-01-12:00"], 1, 5),
         (["--all", "--step", "embed", "--only"], 1, 1),
         (["--stale", "--step", "analyze", "--only"], 1, 1),
         (["--stale", "--since", "2026-07-02"], 0, 0),
@@ -123,10 +130,10 @@ def test_many_results_take_a_yes(store: EventStore) -> None:
     store.append([event for life in lives for event in life.done(at=NOON)])
     head = store.head()
     assert refused("reprocess", "--all", "--hours", "2026-07-01-12:00") == (
-        "this computes 124 results of 31 items, about $0.000000: say --yes where nobody can be asked, or --dry-run"
+        "this computes 155 results of 31 items, about $0.000000: say --yes where nobody can be asked, or --dry-run"
     )
     assert store.head() == head
-    assert told("reprocess", "--all", "--hours", "2026-07-01-12:00", "--yes")["requested"] == 124
+    assert told("reprocess", "--all", "--hours", "2026-07-01-12:00", "--yes")["requested"] == 155
 
 
 @pytest.mark.parametrize(

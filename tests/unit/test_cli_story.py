@@ -31,16 +31,16 @@ DAGSTER = "http://127.0.0.1:3000"
 
 
 TREE = """\
-event                           when (UTC)      after  step       ms       cost  target  attempt   run
+event                           when (UTC)      after  step       ms       cost  target  why          attempt   run
 uploads/ada/cat.jpg  version v1  2026-07-01
 UploadReceived                  07-01 12:20:00
-└─ MediaProbed                  07-01 12:20:01  1.0 s  probe      12  $0.000000  lambda            run-1
-   └─ StepFailed                07-01 12:20:02  1.0 s  thumbnail  12  $0.000000  lambda  5f3a0c1d  run-1
+└─ MediaProbed                  07-01 12:20:01  1.0 s  probe      12  $0.000000  lambda  only_target            run-1
+   └─ StepFailed                07-01 12:20:02  1.0 s  thumbnail  12  $0.000000  lambda  only_target  5f3a0c1d  run-1
       │  timeout: timeout in 5f3a0c1d-attempt; tried again from 12:20:00 on
-      └─ ThumbnailCreated       07-01 12:20:03  1.0 s  thumbnail  12  $0.001250  lambda            run-1
+      └─ ThumbnailCreated       07-01 12:20:03  1.0 s  thumbnail  12  $0.001250  ecs     many_items             run-1
          └─ ReprocessRequested  07-01 12:20:04  1.0 s  thumbnail
             │  generation 1: somebody asked
-            └─ UploadRejected   07-01 12:20:05  1.0 s  thumbnail  12  $0.000000  lambda            run-1
+            └─ UploadRejected   07-01 12:20:05  1.0 s  thumbnail  12  $0.000000  lambda                         run-1
                   corrupt: it is corrupt
 
 Dagster runs
@@ -54,9 +54,11 @@ def history() -> list[Event]:
     upload = cat.upload()
     probed = because(cat.probed(), of=upload)
     failed = because(cat.failed("thumbnail", attempt="5f3a0c1d-attempt", retry_at=NOON), of=probed)
-    thumbnails = because(cat.thumbnails(), of=failed).model_copy(update={"micro_dollars": 1_250})
+    thumbnails = because(cat.thumbnails(), of=failed).model_copy(
+        update={"micro_dollars": 1_250, "target": "ecs", "target_reason": "many_items"}
+    )
     request = because(cat.reprocess("thumbnail"), of=thumbnails)
-    rejected = because(cat.rejected(step="thumbnail", generation=1), of=request)
+    rejected = because(cat.rejected(step="thumbnail", generation=1), of=request).model_copy(update={"target_reason": None})
     told = [upload, probed, failed, thumbnails, request, rejected]
     return stored(*(event.model_copy(update={"occurred_at": NOON + timedelta(seconds=n)}) for n, event in enumerate(told)))
 
@@ -90,6 +92,14 @@ def test_erased_payloads_say_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert [each["payload"] for each in (event_json(event, None) for event in events)] == [None] * len(events)
 
 
+def test_a_list_says_where_each_outcome_was_computed_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    print_events("cat", history(), None)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    shown = {line[3]: line[4:] for line in lines if len(line) > 3}
+    assert shown["ThumbnailCreated"] == ["thumbnail", "r1", "12", "ecs", "many_items", "run-1"]
+    assert shown["UploadReceived"] == []
+
+
 def test_a_run_is_a_link_that_opens_in_the_ui(monkeypatch: pytest.MonkeyPatch) -> None:
     for print_them in (lambda: print_story(tell(history()), DAGSTER), lambda: print_events("cat", history(), DAGSTER)):
         terminal = Console(file=io.StringIO(), force_terminal=True, width=200, highlight=False, markup=False)
@@ -110,6 +120,7 @@ def test_json_has_every_clear_column_and_where_the_run_opens() -> None:
     told = json.loads(json.dumps(event_json(event, DAGSTER)))
     assert set(told) == set(Event.model_fields) - {"expected_version"} | {"run_url"}
     assert (told["payload_sha256"], told["hash"]) == ("00" * 32, "00" * 32)
+    assert (told["target"], told["target_reason"]) == ("ecs", "many_items")
     assert (told["micro_dollars"], told["run_url"]) == (1_250, f"{DAGSTER}/runs/run-1")
     assert told["correlation_id"] == str(history()[0].event_id)
     assert told["payload"]["placeholder"]

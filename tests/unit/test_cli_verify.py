@@ -50,35 +50,35 @@ def as_json(*arguments: str, exit_code: int = 0) -> Any:
 
 
 def test_verify_says_what_it_has_proved(database: Database) -> None:
-    head_hash = database.store.since(9)[0].hash.hex()
+    head_hash = database.store.since(11)[0].hash.hex()
     described = as_json("verify", "--anchor")
     assert described.pop("events_per_second") > 0
     assert described == {
         "intact": True,
-        "events": 10,
-        "head": 10,
+        "events": 12,
+        "head": 12,
         "hash": head_hash,
         "anchors": 0,
         "broken": None,
         "evidence": [],
-        "anchored": 10,
+        "anchored": 12,
     }
     again = as_json("verify", "--anchor", "--since", "4")
-    assert (again["events"], again["anchors"], again["anchored"]) == (6, 1, None)
+    assert (again["events"], again["anchors"], again["anchored"]) == (8, 1, None)
     said = media_assets("verify").stdout
-    assert said.startswith("intact: 10 events up to position 10 (")
+    assert said.startswith("intact: 12 events up to position 12 (")
     assert said.endswith(f" 1 anchor agrees; hash {head_hash}\n")
-    assert media_assets("verify", "--anchor").stdout.endswith("\nposition 10 is anchored already\n")
+    assert media_assets("verify", "--anchor").stdout.endswith("\nposition 12 is anchored already\n")
 
 
 def test_what_follows_a_position_that_there_never_was(database: Database) -> None:
-    assert str(media_assets("verify", "--since", "99").exception) == "there is no position 99; the log ends at 10"
-    assert media_assets("verify", "--anchor").stdout.endswith("\nanchored position 10\n")
+    assert str(media_assets("verify", "--since", "99").exception) == "there is no position 99; the log ends at 12"
+    assert media_assets("verify", "--anchor").stdout.endswith("\nanchored position 12\n")
     assert isinstance(media_assets("verify", "--since", "99").exception, CommandError)
     tampered(database, *deletion("position > 8"))
     described = as_json("verify", "--since", "99", exit_code=1)
     assert described["broken"]["position"] == 9
-    assert described["broken"]["reason"] == ("the log ends at position 8, an anchor knows an event at 10: the end was cut off")
+    assert described["broken"]["reason"] == ("the log ends at position 8, an anchor knows an event at 12: the end was cut off")
 
 
 @pytest.mark.parametrize("command", [["verify"], ["replay", "--verify"], ["rebuild"]])
@@ -92,18 +92,18 @@ def test_tables_that_no_migration_made_are_named(database: Database, command: li
 
 
 def test_a_break_is_named_and_is_exit_status_1(database: Database) -> None:
-    assert as_json("verify", "--anchor")["anchored"] == 10
-    tampered(database, "UPDATE events SET user_id = 'eve' WHERE position = 7")
+    assert as_json("verify", "--anchor")["anchored"] == 12
+    tampered(database, "UPDATE events SET user_id = 'eve' WHERE position = 8")
     described = as_json("verify", exit_code=1)
     stream = Life("uploads/ada/dog.jpg").stream_id
     assert described["intact"] is False
-    assert {**described["broken"], "reason": ""} == {"position": 7, "stream_id": stream, "version": 2, "reason": ""}
+    assert {**described["broken"], "reason": ""} == {"position": 8, "stream_id": stream, "version": 2, "reason": ""}
     result = media_assets("verify")
     assert result.exit_code == 1
-    assert result.stdout.startswith(f"the log is broken at position 7 (version 2 of stream {stream}): its hash should be ")
-    assert media_assets("verify", "--since", "7").exit_code == 0
+    assert result.stdout.startswith(f"the log is broken at position 8 (version 2 of stream {stream}): its hash should be ")
+    assert media_assets("verify", "--since", "8").exit_code == 0
     tampered(database, RECOMPUTE_HASHES)
-    assert as_json("verify", exit_code=1)["broken"]["position"] == 10
+    assert as_json("verify", exit_code=1)["broken"]["position"] == 12
 
 
 def test_a_broken_log_is_not_anchored(database: Database) -> None:
@@ -149,13 +149,13 @@ def test_rebuild_mends_what_replay_finds(database: Database) -> None:
     assert "\n  thumbnails (2 rows live, 4 replayed)\n  items (2 rows live, 2 replayed)\n" in said.stdout
     assert "media-assets rebuild" in said.stderr
     rebuilt = as_json("rebuild")
-    assert rebuilt["events"] == 10
-    assert rebuilt["events_per_second"] == pytest.approx(10 / rebuilt["seconds"], abs=1)
+    assert rebuilt["events"] == 12
+    assert rebuilt["events_per_second"] == pytest.approx(12 / rebuilt["seconds"], abs=1)
     assert 0 < rebuilt["appends_waited_seconds"] < rebuilt["seconds"]
     replayed = as_json("replay", "--verify")
-    assert (replayed["identical"], replayed["events"]) == (True, 10)
+    assert (replayed["identical"], replayed["events"]) == (True, 12)
     assert replayed["events_per_second"] > 0
-    assert media_assets("rebuild").stdout.startswith("rebuilt from 10 events in ")
+    assert media_assets("rebuild").stdout.startswith("rebuilt from 12 events in ")
 
 
 def _forget() -> None:

@@ -31,7 +31,9 @@ def today() -> date:
 def test_following_ends_where_an_item_waits_for_money(store: EventStore) -> None:
     day = today() + timedelta(days=1)  # midnight may come
     cat, dog, owl = (Life(f"uploads/ada/{name}.jpg") for name in ("cat", "dog", "owl"))
-    store.append([*(cat.upload(), cat.probed(), cat.thumbnails()), *(dog.upload(), dog.probed()), *owl.done()])
+    store.append(
+        [*(cat.upload(), cat.probed(), cat.thumbnails(), cat.detections()), *(dog.upload(), dog.probed()), *owl.done()]
+    )
     store.append([spending_stopped(day=day)])
     uploads = [on_its_way(life) for life in (cat, dog, owl)]
     follow(store.engine, uploads, timeout_seconds=1)
@@ -41,7 +43,7 @@ def test_following_ends_where_an_item_waits_for_money(store: EventStore) -> None
 
 def test_only_todays_stop_with_nothing_under_way_counts(store: EventStore) -> None:
     cat = Life()
-    store.append([cat.upload(), cat.probed(), cat.thumbnails(), spending_stopped(day=date(2026, 7, 2))])
+    store.append([cat.upload(), cat.probed(), cat.thumbnails(), cat.detections(), spending_stopped(day=date(2026, 7, 2))])
     with store.engine.begin() as db:
         stop = waiting_for_money(db, [cat.item_id], date(2026, 7, 2))[cat.item_id]
         assert (stop.user_id, stop.step) == ("ada", "analyze")
@@ -59,7 +61,7 @@ def test_show_says_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> No
         cache.cache_clear()
     day = today() + timedelta(days=1)
     cat = Life()
-    database.store.append([cat.upload(), cat.probed(), cat.thumbnails()])
+    database.store.append([cat.upload(), cat.probed(), cat.thumbnails(), cat.detections()])
 
     def show(*options: str) -> str:
         return CliRunner().invoke(app, ["show", cat.key, *options], catch_exceptions=False).stdout

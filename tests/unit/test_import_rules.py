@@ -54,7 +54,7 @@ RULES = {
     STEPS: rule(CONTRACT, SETTINGS, EVENTLOG, never=DAGSTER | AWS | HTTP | PICTURES),
     UPLOADS: rule(EVENTLOG, never=DAGSTER | AWS | PICTURES),
     ANCHORS: rule(EVENTLOG, never=DAGSTER | HTTP | PICTURES),
-    ERASURE: rule(SETTINGS, EVENTLOG, UPLOADS, never=DAGSTER | HTTP | PICTURES),
+    ERASURE: rule(SETTINGS, EVENTLOG, STEPS, UPLOADS, never=DAGSTER | HTTP | PICTURES),
     DISPATCH: rule(CONTRACT, SETTINGS, EVENTLOG, STEPS, never=HTTP | PICTURES),
     RELAY: rule(SETTINGS, EVENTLOG, never=DAGSTER | HTTP | PICTURES),
     # Pillow for pictures that our own steps made: contact sheets, and the check on thumbnails. What a user uploaded is
@@ -77,6 +77,7 @@ RULES = {
     "lambdas.thumbnail": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas.analyze": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas.embed": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
+    "lambdas.detect": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas": rule(never=DAGSTER | DATABASE | AWS),
     "infra": rule(never=DAGSTER | DATABASE | AWS | PICTURES),
 }  # fmt: skip

@@ -12,15 +12,20 @@ from dagster import (
     asset,
 )
 
-from media_assets.defs.contact_sheet import contact_sheet
+from media_assets.defs.contact_sheet import BOXES, PICTURES, contact_sheet
+from media_assets.defs.jobs import WORK_TAG
 from media_assets.defs.partitions import HOURS, hours_of, key_of
 from media_assets.defs.recomputing import ask_anew
 from media_assets.defs.resource import MediaResource
-from media_assets.dispatch.drain import Tally, drain
+from media_assets.dispatch.drain import drain
+from media_assets.dispatch.tally import Tally
 from media_assets.settings import get_settings
-from media_assets.steps.catalogue import IMAGE_PIPELINE, STEPS
+from media_assets.steps.catalogue import PIPELINE_OF, STEPS
 from media_assets.steps.pending import StepCounts, step_counts
 from media_assets.steps.step import Step
+
+_GROUPS = {"image": "images", "detection": "detections"}
+"""Groups of assets in the UI, by pipeline."""
 
 
 class Recomputing(Config):
@@ -38,8 +43,8 @@ def step_asset(step: Step) -> AssetsDefinition:
         partitions_def=HOURS,
         backfill_policy=BackfillPolicy.multi_run(24),
         code_version=step.recipe(get_settings()).digest,
-        group_name="images",
-        kinds={"lambda"},
+        group_name=_GROUPS[PIPELINE_OF[step.name]],
+        kinds=set(step.targets),
         description=step.description,
     )
     def _materialize(context: AssetExecutionContext, config: Recomputing, media: MediaResource) -> MaterializeResult[Any]:
@@ -51,22 +56,23 @@ def step_asset(step: Step) -> AssetsDefinition:
             hours,
             store=media.store,
             settings=media.settings,
-            invoke=media.invoker(context, step.name),
+            targets=media.targets(context, step),
             run_id=context.run.run_id,
             on_batch=context.log.info,
+            new_only=context.run.tags.get(WORK_TAG) == "new",
         )
         for hour in hours:
             with media.store.engine.connect() as connection:
                 counts = step_counts(connection, [hour])[step.name]
             # Per hour: under a range one MaterializeResult would put the same figures on every hour.
-            metadata = _metadata(media, hour, tallies.get(hour, Tally()), counts)
+            metadata = _metadata(media, step, hour, tallies.get(hour, Tally()), counts)
             context.add_asset_metadata(metadata, partition_key=key_of(hour))
         return MaterializeResult()
 
     return _materialize
 
 
-def _metadata(media: MediaResource, hour: datetime, tally: Tally, counts: StepCounts) -> dict[str, Any]:
+def _metadata(media: MediaResource, step: Step, hour: datetime, tally: Tally, counts: StepCounts) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "processed": tally.processed,
         "failed": tally.failed,
@@ -85,11 +91,17 @@ def _metadata(media: MediaResource, hour: datetime, tally: Tally, counts: StepCo
     settings = media.settings
     if settings.contact_sheet_base_url:
         sheet = contact_sheet(
-            media.s3, media.store.engine, settings.bucket, settings.contact_sheet_base_url, tally.sample, hour
+            media.s3,
+            media.store.engine,
+            settings.bucket,
+            settings.contact_sheet_base_url,
+            tally.sample,
+            hour,
+            style=BOXES if step.asset == "detections" else PICTURES,
         )
         if sheet is not None:
             metadata["contact_sheet"] = sheet
     return metadata
 
 
-step_assets = [step_asset(step) for step in IMAGE_PIPELINE]
+step_assets = [step_asset(step) for step in STEPS.values()]

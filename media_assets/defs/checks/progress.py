@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from media_assets.defs.checks.scope import Findings, Scope, scope_of
 from media_assets.defs.resource import MediaResource
 from media_assets.steps.budgets import BUDGETED
-from media_assets.steps.catalogue import IMAGE_PIPELINE
+from media_assets.steps.catalogue import STEPS
 
 _GRACE = timedelta(minutes=10)
 """How long due work may wait for a run before that is a problem."""
@@ -62,4 +62,4 @@ def _progress_check(step: str, asset: str) -> AssetChecksDefinition:
     return _check
 
 
-progress_checks = [_progress_check(step.name, step.asset) for step in IMAGE_PIPELINE]
+progress_checks = [_progress_check(step.name, step.asset) for step in STEPS.values()]

@@ -1,17 +1,19 @@
 """Asks for runs for whatever else is due: retries, requests to reprocess, work whose run was killed or that waited for
-money."""
+money. And says which targets don't answer: while one is left alone no run does."""
 
 from dagster import DefaultSensorStatus, SensorEvaluationContext, SensorResult, sensor
 
-from media_assets.defs.jobs import image_pipeline
+from media_assets.defs.checks.targets import news_of_targets, paused_text
+from media_assets.defs.jobs import JOBS
 from media_assets.defs.resource import MediaResource
 from media_assets.defs.sensors.runs import requests_for_due_work
+from media_assets.dispatch.breakers import known_breakers
 from media_assets.settings import get_settings
 from media_assets.steps.budgets import resume_spending
 
 
 @sensor(
-    job=image_pipeline,
+    jobs=list(JOBS.values()),
     minimum_interval_seconds=get_settings().pending_work_sensor_interval_seconds,
     default_status=DefaultSensorStatus.RUNNING,
     description="Work that is due without a new upload: retries, reprocessing, whatever a killed run left behind.",
@@ -19,4 +21,16 @@ from media_assets.steps.budgets import resume_spending
 def pending_work_sensor(context: SensorEvaluationContext, media: MediaResource) -> SensorResult:
     for user_id in resume_spending(media.store, media.settings):
         context.log.info(f"{user_id} has money again: work on models goes on")
-    return SensorResult(run_requests=requests_for_due_work(media.store.engine, context.instance))
+    with media.store.engine.connect() as connection:
+        breakers = known_breakers(connection)
+    evaluations, cursor = news_of_targets(breakers, context.cursor)
+    requests = requests_for_due_work(media.store.engine, context.instance)
+    paused = paused_text(breakers)
+    if requests and paused:
+        context.log.warning(paused)
+    return SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else paused or "nothing is due that has no run",
+        asset_events=evaluations,
+        cursor=cursor,
+    )

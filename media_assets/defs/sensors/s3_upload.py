@@ -15,7 +15,7 @@ from dagster import (
     sensor,
 )
 
-from media_assets.defs.jobs import image_pipeline
+from media_assets.defs.jobs import JOBS
 from media_assets.defs.partitions import key_of
 from media_assets.defs.resource import MediaResource
 from media_assets.defs.sensors.runs import requests_for_due_work
@@ -86,10 +86,10 @@ def drain_queue(
 
 
 @sensor(
-    job=image_pipeline,
+    jobs=list(JOBS.values()),
     minimum_interval_seconds=get_settings().upload_sensor_interval_seconds,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Uploads that S3 notifies of: into the event log, then a run for every hour with due work.",
+    description="Uploads that S3 notifies of: into the event log, then runs for every hour with due work.",
 )
 def s3_upload_sensor(context: SensorEvaluationContext, media: MediaResource) -> SensorResult:
     settings = media.settings

@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,6 +18,8 @@ from sqlalchemy import text
 from lambdas.runtime.contract import ErrorCode
 from media_assets.eventlog.catalogue import (
     AnalysisCompleted,
+    Detection,
+    DetectionsCompleted,
     EmbeddingStored,
     MediaProbed,
     Payload,
@@ -50,6 +53,7 @@ HOUR = hour_of(ARRIVAL)
 EARLIER, EARLIEST = HOUR - timedelta(hours=1), HOUR - timedelta(hours=2)
 WIDTH, HEIGHT = 1200, 800
 
+CAT = Detection(label="cat", confidence=0.875, bbox=(100, 50, 1000, 700))
 ANALYSIS: dict[str, Any] = {
     "category": "animal",
     "summary": "A tabby cat.",
@@ -164,6 +168,12 @@ class Gallery:
         )
         self.tell(item_id, "embed", payload)
 
+    def detected(self, item_id: uuid.UUID, detections: Sequence[Detection] = (CAT,), *, generation: int = 0) -> None:
+        payload = DetectionsCompleted(
+            version_id=self._versions[item_id], model=get_settings().detect_model, detections=tuple(detections)
+        )
+        self.tell(item_id, "detect", payload, generation)
+
     def done(self, name: str = "cat.jpg", hour: datetime = HOUR, direction: int = 0) -> uuid.UUID:
         """An item that has been through everything."""
         item_id = self.upload(name, hour)
@@ -171,6 +181,7 @@ class Gallery:
         self.thumbnailed(item_id)
         self.analysed(item_id)
         self.embedded(item_id, direction)
+        self.detected(item_id)
         return item_id
 
     def removed(self, item_id: uuid.UUID) -> None:
@@ -187,22 +198,24 @@ class Gallery:
             events.append(step_abandoned(ref, end, execution=execution, occurred_at=now))
         self.store.append(events)
 
-    def tell(self, item_id: uuid.UUID, step: str, payload: Payload) -> None:
+    def tell(self, item_id: uuid.UUID, step: str, payload: Payload, generation: int = 0) -> None:
         """Append a conclusive outcome of a step."""
         now = datetime.now(UTC)
-        self.store.append([step_succeeded(self._ref(item_id, step), payload, execution=self._execution(), occurred_at=now)])
+        self.store.append(
+            [step_succeeded(self._ref(item_id, step, generation), payload, execution=self._execution(), occurred_at=now)]
+        )
 
     def _execution(self) -> Execution:
         return Execution(target="lambda", run_id=self.run_id, attempt_id=str(uuid.uuid4()), milliseconds=5)
 
-    def _ref(self, item_id: uuid.UUID, step: str) -> StepRef:
+    def _ref(self, item_id: uuid.UUID, step: str, generation: int = 0) -> StepRef:
         return StepRef(
             item_id=item_id,
             user_id="ada",
             version_id=self._versions[item_id],
             step=step,
             recipe=STEPS[step].recipe(get_settings()).digest,
-            generation=0,
+            generation=generation,
         )
 
 

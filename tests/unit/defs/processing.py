@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -11,7 +12,9 @@ from dagster import AssetExecutionContext
 
 from lambdas.runtime.contract import BatchItem, ItemOutcome, Manifest, Metrics, OutputObject, StepRequest
 from media_assets.defs.resource import MediaResource
-from media_assets.dispatch.drain import Invoke
+from media_assets.dispatch.targets import Target
+from media_assets.settings import get_settings
+from media_assets.steps.step import Step, TargetName
 from tests.unit.defs.gallery import ANALYSIS, HEIGHT, WIDTH, webp
 
 
@@ -29,6 +32,10 @@ def outcome_of(step: str, item: BatchItem) -> ItemOutcome:
         "thumbnail": {"placeholder": "3OcRJYB4d3h/iIeHeEh3eIhw+j3A"},
         "analyze": {"provider": "local", "model": "local/test", "analysis": ANALYSIS},
         "embed": {"model": "local/test", "dimensions": 2, "vector": [0.6, 0.8]},
+        "detect": {
+            "model": get_settings().detect_model,
+            "detections": [{"label": "cat", "confidence": 0.875, "bbox": [100, 50, 1000, 700]}],
+        },
     }
     return ItemOutcome(
         item_id=item.item_id,
@@ -56,8 +63,20 @@ def _thumbnail(item: BatchItem, size: int) -> OutputObject:
 class ProcessingHere(MediaResource):
     """Sends batches to functions of this process."""
 
-    def invoker(self, context: AssetExecutionContext, step: str) -> Invoke:
-        return lambda request: _answer(request, lambda item: outcome_of(step, item))
+    def targets(self, context: AssetExecutionContext, step: Step) -> dict[TargetName, Target]:
+        return {name: InThisProcess(lambda item: outcome_of(step.name, item)) for name in step.targets}
+
+
+@dataclass
+class InThisProcess:
+    """A target that computes at once, and has nothing to cancel."""
+
+    outcome: Callable[[BatchItem], ItemOutcome]
+
+    def send(self, request: StepRequest) -> Manifest:
+        return _answer(request, self.outcome)
+
+    def cancel(self) -> None: ...
 
 
 def _answer(request: StepRequest, outcome: Callable[[BatchItem], ItemOutcome]) -> Manifest:

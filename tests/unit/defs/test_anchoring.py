@@ -38,12 +38,12 @@ def anchor(instance: DagsterInstance) -> Any:
 def test_each_run_anchors_what_was_appended_since_the_last_one(
     database: Database, anchors: AnchorBucket, instance: DagsterInstance
 ) -> None:
-    for head in (5, 10):
+    for head in (6, 12):
         database.store.append(Life(f"uploads/ada/{head}.jpg").done())
         assert anchor(instance).success
         assert anchor(instance).success  # nothing was appended: no further anchor
         assert anchors.newest_position() == head
-    assert [known.position for known in anchors.read().known] == [5, 10]
+    assert [known.position for known in anchors.read().known] == [6, 12]
 
 
 def test_a_run_on_a_broken_log_fails_and_says_where(
@@ -67,15 +67,15 @@ def test_the_daily_check_finds_what_was_done_to_the_log(
     evaluation = evaluate(chain_is_intact, instance)
     assert evaluation.passed
     assert {name: value.value for name, value in evaluation.metadata.items()} == {
-        "events": 5,
+        "events": 6,
         "anchors": 1,
-        "hash": database.store.since(4)[0].hash.hex(),
+        "hash": database.store.since(5)[0].hash.hex(),
     }
 
     tampered(database, "UPDATE events SET user_id = 'eve' WHERE position = 3", RECOMPUTE_HASHES)
     evaluation = evaluate(chain_is_intact, instance)
     assert not evaluation.passed
-    assert evaluation.metadata["broken_at"].value == 5
+    assert evaluation.metadata["broken_at"].value == 6
     assert "an anchor says" in str(evaluation.metadata["found"].value)
 
 
@@ -84,7 +84,7 @@ def test_the_daily_check_finds_what_was_done_to_anchors(
 ) -> None:
     database.store.append(Life().done())
     assert anchor(instance).success
-    key = "anchors/00000000000000000005.json"
+    key = "anchors/00000000000000000006.json"
     boto3.client("s3").delete_object(Bucket=get_settings().anchor_bucket, Key=key)
     evaluation = evaluate(chain_is_intact, instance)
     assert not evaluation.passed

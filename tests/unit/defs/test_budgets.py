@@ -38,11 +38,12 @@ def budget(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 def due(gallery: Gallery, *names: str) -> list[uuid.UUID]:
-    """Items that are due for analysis."""
+    """Items that are due for analysis alone."""
     items = [gallery.upload(name) for name in names]
     for item in items:
         gallery.probed(item)
         gallery.thumbnailed(item)
+        gallery.detected(item)
     return items
 
 

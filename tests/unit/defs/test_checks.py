@@ -24,10 +24,17 @@ NAMES = {
     "thumbnails_are_complete",
     "analyses_match_schema",
     "embeddings_are_sound",
+    "detections_are_sound",
     "media_info_nothing_stuck",
     "thumbnails_nothing_stuck",
     "analyses_nothing_stuck",
     "embeddings_nothing_stuck",
+    "detections_nothing_stuck",
+    "media_info_targets_answer",
+    "thumbnails_targets_answer",
+    "analyses_targets_answer",
+    "embeddings_targets_answer",
+    "detections_targets_answer",
 }
 
 
@@ -63,10 +70,12 @@ def test_all_checks_pass_for_items_that_are_done_rejected_or_under_way(gallery: 
         "thumbnails_are_complete": 2,
         "analyses_match_schema": 2,
         "embeddings_are_sound": 2,
+        "detections_are_sound": 2,
         "media_info_nothing_stuck": 5,
         "thumbnails_nothing_stuck": 3,
         "analyses_nothing_stuck": 2,
         "embeddings_nothing_stuck": 2,
+        "detections_nothing_stuck": 2,
     }
 
 

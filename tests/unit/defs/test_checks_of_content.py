@@ -10,14 +10,16 @@ from dagster import AssetCheckSeverity, DagsterInstance
 from PIL import Image
 
 from media_assets.defs.checks.analyses import analyses_match_schema, malformed
+from media_assets.defs.checks.detections import detections_are_sound, implausible
 from media_assets.defs.checks.embeddings import embeddings_are_sound, unsound
 from media_assets.defs.checks.media_info import media_info_is_complete, unaccounted
 from media_assets.defs.checks.scope import Scope
 from media_assets.defs.checks.thumbnails import incomplete, thumbnails_are_complete
-from media_assets.eventlog.catalogue import Thumbnail
+from media_assets.eventlog.catalogue import Detection, Thumbnail
+from media_assets.settings import get_settings
 from tests.conftest import Database
 from tests.unit.defs.conftest import evaluate, found
-from tests.unit.defs.gallery import HOUR, Gallery, webp
+from tests.unit.defs.gallery import CAT, HOUR, Gallery, webp
 from tests.unit.defs.owner import as_owner, damaged
 
 
@@ -204,3 +206,60 @@ def test_copies_of_one_picture_all_find_themselves(gallery: Gallery, whole: bool
     items = [gallery.done(f"{number}.jpg", direction=0) for number in range(12)]  # more than a search brings
     with gallery.store.engine.connect() as connection:
         assert unsound(connection, Scope(items, [HOUR], whole)).problems == []
+
+
+# detections
+
+DOG = Detection(label="dog", confidence=0.5, bbox=(0, 0, 1, 1))
+
+
+def test_every_detection_that_isnt_sound_is_found(gallery: Gallery, database: Database) -> None:
+    item = gallery.upload()
+    gallery.probed(item)
+    gallery.thumbnailed(item)
+    gallery.detected(item, [CAT, DOG])
+    assert implausible_now(gallery, item) == []
+    for change, problem in {
+        "x = 201 WHERE label = 'cat'": "the box of detection 1 leaves the 1200x800 picture",
+        "y = 101 WHERE label = 'cat'": "the box of detection 1 leaves the 1200x800 picture",
+        "x = -1 WHERE label = 'dog'": "the box of detection 2 leaves the 1200x800 picture",
+        "width = 0 WHERE label = 'dog'": "the box of detection 2 is 0x1",
+        "confidence = 1.01 WHERE label = 'cat'": "the confidence of detection 1 is 1.010, not between 0.400 and 1",
+        "confidence = 0.39 WHERE label = 'dog'": "the confidence of detection 2 is 0.390, not between 0.400 and 1",
+        "confidence = 0.45 WHERE label = 'cat'": "not in the order of confidence",
+        "ordinal = 3 WHERE label = 'dog'": "numbered [1, 3]",
+        "label = '' WHERE label = 'dog'": "detection 2 has no label",
+        "model = 'another' WHERE label = 'dog'": "detections of several models, or of none",
+        "model = ''": "detections of several models, or of none",
+        "model = 'another'": f"made by another, the recipe says {get_settings().detect_model}",
+    }.items():
+        with damaged(database, f"UPDATE detections SET {change}") as connection:
+            assert implausible(connection, the(item), get_settings()).problems == [f"{item}: {problem}"]
+
+
+def test_an_older_recipes_model_and_least_confidence_were_others(
+    gallery: Gallery, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = gallery.done()
+    monkeypatch.setenv("MEDIA_DETECT_MIN_CONFIDENCE", "0.95")
+    get_settings.cache_clear()
+    assert implausible_now(gallery, item) == []
+    with damaged(database, "UPDATE detections SET confidence = 0") as connection:
+        assert len(implausible(connection, the(item), get_settings()).problems) == 1
+
+
+def test_the_check_of_detections_fails(gallery: Gallery, database: Database, instance: DagsterInstance) -> None:
+    item, nothing = gallery.done(), gallery.upload("nothing.jpg")
+    gallery.probed(nothing)
+    gallery.thumbnailed(nothing)
+    gallery.detected(nothing, [])
+    as_owner(database, "UPDATE detections SET width = 2000")
+    evaluation = evaluate(detections_are_sound, instance)
+    assert not evaluation.passed
+    assert evaluation.metadata["checked"].value == 2
+    assert found(evaluation) == f"- {item}: the box of detection 1 leaves the 1200x800 picture"
+
+
+def implausible_now(gallery: Gallery, item: uuid.UUID) -> list[str]:
+    with gallery.store.engine.connect() as connection:
+        return implausible(connection, the(item), get_settings()).problems

@@ -39,7 +39,7 @@ def test_a_dead_item_is_found_and_a_warning(gallery: Gallery, instance: DagsterI
     gallery.done("fine.jpg")
     item = gallery.upload()
     before = list(STEPS).index(step)
-    for make in (gallery.probed, gallery.thumbnailed, gallery.analysed)[:before]:
+    for make in (gallery.probed, gallery.thumbnailed, gallery.analysed, gallery.embedded)[:before]:
         make(item)
     gallery.failed(item, step, retry_at=None)
     evaluation = evaluate(PROGRESS[step], instance)

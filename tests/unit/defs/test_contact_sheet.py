@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
-from media_assets.defs.contact_sheet import compose, contact_sheet
+from media_assets.defs.contact_sheet import BOXES, PICTURES, Style, compose, contact_sheet
+from media_assets.steps.reprocess import request_reprocessing
 from tests.unit.defs.gallery import HOUR, Gallery
 
 BACKGROUND = (245, 245, 244)
@@ -51,9 +52,9 @@ def test_what_is_transparent_shows_the_background() -> None:
     assert sheet.getcolors() == [(152 * 152, BACKGROUND)]
 
 
-def sheet_of(gallery: Gallery, *items: uuid.UUID, base_url: str = BASE) -> str:
+def sheet_of(gallery: Gallery, *items: uuid.UUID, base_url: str = BASE, style: Style = PICTURES) -> str:
     """A sheet's key, as found in what Dagster is to show."""
-    value = contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, base_url, items, HOUR)
+    value = contact_sheet(gallery.s3, gallery.store.engine, gallery.bucket, base_url, items, HOUR, style=style)
     assert value is not None
     found = re.fullmatch(rf"!\[contact sheet\]\({re.escape(BASE)}/(.+)\)", str(value.value))
     assert found, value.value
@@ -79,7 +80,7 @@ def test_a_sheet_is_a_picture_in_the_bucket_and_its_items_are_on_record(gallery:
 def test_a_name_says_nothing(gallery: Gallery) -> None:
     item = gallery.done()
     key = sheet_of(gallery, item)
-    name = re.fullmatch(r"previews/(.+)\.jpg", key)
+    name = re.fullmatch(r"previews/pictures/(.+)\.jpg", key)
     assert name
     assert uuid.UUID(name[1]).version == 4
     assert str(item) not in key
@@ -120,3 +121,32 @@ def test_thumbnails_that_are_gone_or_broken_are_left_out(gallery: Gallery) -> No
     gallery.thumbnailed(cut, of_256=gallery.thumbnail(cut, 256, whole[:-40]))
     key = sheet_of(gallery, fine, gone, broken, cut)
     assert recorded(gallery) == {key: [fine]}
+
+
+def test_what_was_detected_is_drawn_on_a_sheet_of_its_own(gallery: Gallery) -> None:
+    found, nothing = gallery.done("found.jpg"), gallery.upload("nothing.jpg")
+    gallery.probed(nothing)
+    gallery.thumbnailed(nothing)
+    plain_key = sheet_of(gallery, found, nothing)
+    early = sheet_of(gallery, found, nothing, style=BOXES)
+    assert recorded(gallery)[early] == [found]  # nobody has looked at the other yet
+    gallery.detected(nothing, [])
+    key = sheet_of(gallery, found, nothing, style=BOXES)
+    assert len({key, early, plain_key}) == 3
+    assert key.startswith("previews/boxes/")
+    assert sheet_of(gallery, found, nothing, style=BOXES) == key
+    assert sheet_of(gallery, found, nothing) == plain_key
+    body = gallery.s3.get_object(Bucket=gallery.bucket, Key=key)["Body"].read()
+    with Image.open(io.BytesIO(body)) as picture:
+        assert picture.size == (2 * 288 + 8, 288 + 8)
+        colourful = [hue for _, hue in picture.getcolors(10**6) or () if max(hue) - min(hue) > 60]  # type: ignore[arg-type]
+    assert colourful  # the pictures are grey
+
+
+def test_detections_that_came_since_are_on_a_new_sheet(gallery: Gallery) -> None:
+    item = gallery.done()
+    first = sheet_of(gallery, item, style=BOXES)
+    request_reprocessing(gallery.store, [item], ["detect"], reason="better eyes")
+    assert sheet_of(gallery, item, style=BOXES) == first
+    gallery.detected(item, [], generation=1)
+    assert sheet_of(gallery, item, style=BOXES) != first

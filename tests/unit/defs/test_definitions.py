@@ -53,12 +53,12 @@ def described() -> dict[str, Any]:
             }
             for job in (
                 defs.resolve_job_def(name)
-                for name in ("image_pipeline", "anchor_log_job", "reconcile_uploads_job", "all_checks")
+                for name in ("image_pipeline", "detection_pipeline", "anchor_log_job", "reconcile_uploads_job", "all_checks")
             )
         },
         "sensors": {
             sensor.name: {
-                "job": sensor.job_name if sensor.targets else None,
+                "jobs": sorted(str(target.job_name) for target in sensor.targets),
                 "every_seconds": sensor.minimum_interval_seconds,
                 "default_status": sensor.default_status.value,
             }
@@ -124,9 +124,9 @@ def test_what_is_loaded_is_valid() -> None:
     type(defs).validate_loadable(defs)
 
 
-def test_the_jobs_steps_are_in_the_order_of_the_pipeline() -> None:
+def test_an_asset_is_made_of_the_one_that_its_step_reads() -> None:
     graph = defs.resolve_asset_graph()
-    assets = [step.asset for step in STEPS.values()]
-    for before, after in zip(["uploads", *assets], assets, strict=False):
-        assert graph.get(AssetKey(after)).parent_keys == {AssetKey(before)}
+    for step in STEPS.values():
+        before = STEPS[step.upstream].asset if step.upstream else "uploads"
+        assert graph.get(AssetKey(step.asset)).parent_keys == {AssetKey(before)}
     assert spec_of("uploads").code_version is None

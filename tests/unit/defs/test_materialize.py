@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +15,12 @@ from media_assets.defs.assets.steps import step_assets
 from media_assets.defs.assets.uploads import uploads
 from media_assets.defs.checks.media_info import media_info_is_complete
 from media_assets.defs.partitions import HOURS, hours_of, key_of
+from media_assets.defs.sensors.runs import run_requests
 from media_assets.eventlog.events import hour_of
 from media_assets.settings import get_settings
+from media_assets.steps.catalogue import PIPELINES
+from media_assets.steps.pending import Due, Kind
+from media_assets.steps.reprocess import request_reprocessing
 from tests.conftest import Database
 from tests.unit.defs.conftest import evaluate, found
 from tests.unit.defs.gallery import EARLIER, EARLIEST, HOUR, Gallery
@@ -53,12 +58,16 @@ def materializations(instance: DagsterInstance, asset: str) -> dict[str, dict[st
     }
 
 
-def test_the_pipeline_takes_an_upload_all_the_way_and_its_checks_pass(gallery: Gallery, instance: DagsterInstance) -> None:
+def test_the_pipelines_take_an_upload_all_the_way_and_their_checks_pass(gallery: Gallery, instance: DagsterInstance) -> None:
     for name in ("a.jpg", "b.jpg"):
         gallery.upload(name)
-    job = defs.resolve_job_def("image_pipeline")
-    result = job.execute_in_process(instance=instance, partition_key=key_of(HOUR), resources={"media": ProcessingHere()})
-    for asset in ("media_info", "thumbnails", "analyses", "embeddings"):
+    results = [
+        defs.resolve_job_def(f"{pipeline}_pipeline").execute_in_process(
+            instance=instance, partition_key=key_of(HOUR), resources={"media": ProcessingHere()}
+        )
+        for pipeline in PIPELINES
+    ]
+    for asset in ("media_info", "thumbnails", "analyses", "embeddings", "detections"):
         assert materializations(instance, asset) == {
             key_of(HOUR): {
                 "processed": 2,
@@ -70,11 +79,12 @@ def test_the_pipeline_takes_an_upload_all_the_way_and_its_checks_pass(gallery: G
                 "dollars": 0.000002,
             }
         }
-    evaluations = result.get_asset_check_evaluations()
+    evaluations = [each for result in results for each in result.get_asset_check_evaluations()]
     assert {each.check_name: found(each) for each in evaluations if not each.passed} == {}
     assert {each.metadata["checked"].value for each in evaluations} == {2}
-    assert len(evaluations) == 8
-    assert {event.run_id for event in gallery.store.all() if event.step} == {result.run_id}
+    assert len(evaluations) == 10
+    ran_in = {event.step: event.run_id for event in gallery.store.all() if event.step}
+    assert ran_in == {step.name: results[n].run_id for n, steps in enumerate(PIPELINES.values()) for step in steps}
 
 
 def test_a_range_of_hours_puts_each_hours_own_figures_on_its_partition(gallery: Gallery, instance: DagsterInstance) -> None:
@@ -88,6 +98,22 @@ def test_a_range_of_hours_puts_each_hours_own_figures_on_its_partition(gallery: 
     assert [figures[key_of(hour)]["processed"] for hour in (EARLIEST, EARLIER, HOUR)] == [1, 2, 3]
     assert [figures[key_of(hour)]["bytes"] for hour in (EARLIEST, EARLIER, HOUR)] == [7, 14, 21]
     assert [figures[key_of(hour)]["milliseconds"] for hour in (EARLIEST, EARLIER, HOUR)] == [7, 14, 21]
+
+
+def test_a_run_for_new_work_leaves_recomputations_to_others(gallery: Gallery, instance: DagsterInstance) -> None:
+    old, new = gallery.done("old.jpg"), gallery.upload("new.jpg")
+    request_reprocessing(gallery.store, [old], ["probe"], reason="better measurements")
+
+    def run_for(kind: Kind) -> list[uuid.UUID | None]:
+        (request,) = run_requests([Due("image", HOUR, kind)], {})
+        job, resources = defs.resolve_job_def("image_pipeline"), {"media": ProcessingHere()}
+        result = job.execute_in_process(
+            instance=instance, partition_key=key_of(HOUR), tags=dict(request.tags), resources=resources
+        )
+        return [event.item_id for event in gallery.store.all() if event.run_id == result.run_id and event.step == "probe"]
+
+    assert run_for("new") == [new]
+    assert run_for("again") == [old]
 
 
 def test_an_hour_in_which_nothing_arrived_is_a_materialization_of_nothing(gallery: Gallery, instance: DagsterInstance) -> None:
@@ -205,13 +231,14 @@ def test_dagster_hears_of_no_key_no_address_and_no_content(
     gallery.upload("a-secret-name.jpg")
     gallery.s3.put_object(Bucket=gallery.bucket, Key="uploads/ada/another-secret-name.jpg", Body=b"x")
     run([uploads], instance, HOUR)
-    job = defs.resolve_job_def("image_pipeline")
-    job.execute_in_process(instance=instance, partition_key=key_of(HOUR), resources={"media": ProcessingHere()})
+    for pipeline in PIPELINES:
+        job = defs.resolve_job_def(f"{pipeline}_pipeline")
+        job.execute_in_process(instance=instance, partition_key=key_of(HOUR), resources={"media": ProcessingHere()})
 
     told = everything_told(instance)
     assert len(told) > 50
     sheets = [line for line in told if f"![contact sheet]({base}/previews/" in line]
-    assert len(sheets) == (3 if contact_sheets else 0)  # of thumbnails, analyses and embeddings
+    assert len(sheets) == (4 if contact_sheets else 0)  # of thumbnails, analyses, embeddings and detections
     assert leaks(told, gallery) == []
     assert [line for line in told if "http" in line and line not in sheets and "dagster" not in line] == []
 

@@ -65,8 +65,9 @@ def test_stale_results_of_the_runs_hours_are_computed_once(
     backfill(instance, "stale", HOUR)
     assert computed(gallery) == [(old, 0), (elsewhere, 0), (fresh, 0), (old, 1)]
     # What is computed from the thumbnails was asked for too, and is due now.
-    assert rows(gallery.store, "SELECT item_id, step, generation FROM steps WHERE state = 'pending'") == [
-        {"item_id": old, "step": "analyze", "generation": 1}
+    assert rows(gallery.store, "SELECT item_id, step, generation FROM steps WHERE state = 'pending' ORDER BY step") == [
+        {"item_id": old, "step": "analyze", "generation": 1},
+        {"item_id": old, "step": "detect", "generation": 1},
     ]
 
 
@@ -83,7 +84,7 @@ def test_dead_work_of_the_runs_hours_starts_over(gallery: Gallery, instance: Dag
 def test_a_whole_pipeline_is_computed_anew_once_a_step(gallery: Gallery, instance: DagsterInstance) -> None:
     item = gallery.done()
     backfill(instance, "all", HOUR, assets=step_assets)
-    for step in ("probe", "thumbnail", "analyze", "embed"):
+    for step in ("probe", "thumbnail", "analyze", "embed", "detect"):
         assert computed(gallery, step) == [(item, 0), (item, 1)]
     backfill(instance, "all", HOUR)  # another one
     assert computed(gallery)[-1] == (item, 2)

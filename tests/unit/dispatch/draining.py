@@ -12,13 +12,14 @@ from sqlalchemy import text
 
 from lambdas.runtime.contract import BatchItem, ItemOutcome, Manifest, StepRequest
 from media_assets.dispatch.breakers import open_breakers
-from media_assets.dispatch.drain import Tally, drain
+from media_assets.dispatch.drain import drain
+from media_assets.dispatch.tally import Tally
 from media_assets.eventlog.events import hour_of
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
-from media_assets.steps.pending import StepCounts, due_hours, step_counts
+from media_assets.steps.pending import StepCounts, due_work, step_counts
 from tests.conftest import ARRIVAL, received
-from tests.unit.dispatch.works import PROBE, answer_to
+from tests.unit.dispatch.works import PROBE, FunctionTarget, answer_to
 
 HOUR = hour_of(ARRIVAL)
 
@@ -65,7 +66,15 @@ def run(
     on_batch: Callable[[str], None] = lambda message: None,
     **changes: Any,
 ) -> dict[datetime, Tally]:
-    return drain(PROBE, hours, store=store, settings=settings(**changes), invoke=target, run_id="run-1", on_batch=on_batch)
+    return drain(
+        PROBE,
+        hours,
+        store=store,
+        settings=settings(**changes),
+        targets={"lambda": FunctionTarget(target)},
+        run_id="run-1",
+        on_batch=on_batch,
+    )
 
 
 def upload(store: EventStore, *names: str, at: datetime | None = None) -> list[str]:
@@ -83,7 +92,7 @@ def counts(store: EventStore) -> StepCounts:
 def is_due(store: EventStore) -> bool:
     """Whether the hour has work that a sensor would start now."""
     with store.engine.connect() as connection:
-        return HOUR in due_hours(connection, settings())
+        return any(due.hour == HOUR for due in due_work(connection, settings()))
 
 
 def breaker_is_open(store: EventStore) -> bool:

@@ -15,7 +15,7 @@ from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from tests.conftest import ARRIVAL
-from tests.unit.dispatch.works import answer_to
+from tests.unit.dispatch.works import FunctionTarget, answer_to
 from tests.unit.eventlog.lives import Life, rows
 
 ANALYZE = STEPS["analyze"]
@@ -74,7 +74,7 @@ def analyze(
     hour: datetime = THIS_HOUR,
 ) -> int:
     """Drain an hour; how many were analysed. Another process has another THIS_HOUR if the hour ends in between."""
-    tallies = drain(ANALYZE, [hour], store=store, settings=settings, invoke=target, run_id=run_id)
+    tallies = drain(ANALYZE, [hour], store=store, settings=settings, targets={"lambda": FunctionTarget(target)}, run_id=run_id)
     return sum(tally.processed for tally in tallies.values())
 
 

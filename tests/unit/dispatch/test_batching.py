@@ -90,9 +90,9 @@ def test_halving_finds_any_one_item_in_log2_steps(number: int) -> None:
      ("analyze", "local", 64), ("analyze", "openai", 4), ("embed", "local", 64), ("embed", "openai", 4)],
 )  # fmt: skip
 def test_only_batches_that_wait_for_a_paid_model_are_short(step: str, provider: str, items: int) -> None:
-    assert limits_for(STEPS[step], Settings(model_provider=provider)).items == items
+    assert limits_for(STEPS[step], Settings(model_provider=provider), "lambda").items == items
 
 
 def test_limits_are_the_settings() -> None:
     settings = Settings(batch_max_items=5, batch_max_bytes=6, batch_max_pixels=7)
-    assert limits_for(STEPS["thumbnail"], settings) == BatchLimits(5, 6, 7)
+    assert limits_for(STEPS["thumbnail"], settings, "lambda") == BatchLimits(5, 6, 7)

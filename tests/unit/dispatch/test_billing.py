@@ -58,7 +58,7 @@ def test_a_batchs_charges_are_its_invocations_bill(times: list[int], overhead: i
     manifest = answer_to(request_for(works), [outcome(w.item_id, ms) for w, ms in zip(works, times, strict=True)])
     manifest = manifest.model_copy(update={"billed_milliseconds": sum(times) + overhead, "memory_mb": memory_mb})
     bill = lambda_invocation(HOSTED, milliseconds=sum(times) + overhead, memory_mb=memory_mb)
-    assert sum(charges(manifest, PROBE, HOSTED).values()) == bill
+    assert sum(charges(manifest, PROBE, HOSTED, "lambda").values()) == bill
 
 
 def test_tokens_are_the_items_own() -> None:
@@ -69,20 +69,20 @@ def test_tokens_are_the_items_own() -> None:
         update={"billed_milliseconds": 1000, "memory_mb": 1024}
     )
     invocation = 17
-    assert charges(manifest, analyze, HOSTED) == {works[0].item_id: 12 + 1024, works[1].item_id: invocation - 12}
-    assert sum(charges(manifest, analyze, Settings(model_provider="local")).values()) == invocation
+    assert charges(manifest, analyze, HOSTED, "lambda") == {works[0].item_id: 12 + 1024, works[1].item_id: invocation - 12}
+    assert sum(charges(manifest, analyze, Settings(model_provider="local"), "lambda").values()) == invocation
 
 
 def test_what_wasnt_started_pays_nothing_of_its_neighbours_work() -> None:
     works = [work(), work()]
     manifest = answer_to(request_for(works), [outcome(works[0].item_id, 5000), error(works[1].item_id, ErrorCode.NOT_STARTED)])
-    assert charges(manifest, PROBE, HOSTED) == {works[0].item_id: 42, works[1].item_id: 0}
+    assert charges(manifest, PROBE, HOSTED, "lambda") == {works[0].item_id: 42, works[1].item_id: 0}
 
 
 def test_an_invocation_without_an_answer_is_split_by_estimated_work() -> None:
     def parts(step: str, *sizes: tuple[int, int]) -> list[int]:
         works = [work(step, size_bytes=size_bytes, pixels=pixels) for size_bytes, pixels in sizes]
-        found: dict[uuid.UUID, int] = unanswered(works, STEPS[step], HOSTED, 60_000)
+        found: dict[uuid.UUID, int] = unanswered(works, STEPS[step], HOSTED, "lambda", 60_000)
         return [found[each.item_id] for each in works]
 
     bill = lambda_invocation(HOSTED, milliseconds=60_000, memory_mb=THUMBNAIL.memory_mb)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from media_assets.dispatch.breakers import OpenBreaker, open_breakers, reset, trip
+from media_assets.dispatch.breakers import Breaker, open_breakers, reset, trip
 from media_assets.eventlog.store import EventStore
 
 SECONDS = 10.0
@@ -21,7 +21,7 @@ def succeed(store: EventStore, target: str = "probe") -> None:
         reset(connection, target)
 
 
-def breaker(store: EventStore) -> OpenBreaker | None:
+def breaker(store: EventStore) -> Breaker | None:
     with store.engine.connect() as connection:
         return next(iter(open_breakers(connection)), None)
 

@@ -14,7 +14,7 @@ from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.reprocess import request_reprocessing
 from tests.conftest import received
-from tests.unit.dispatch.works import answer_to, error, ok
+from tests.unit.dispatch.works import FunctionTarget, answer_to, error, ok
 
 UPLOAD = received()
 assert UPLOAD.item_id is not None
@@ -28,7 +28,7 @@ def run(store: EventStore, step: str, run_id: str, outcome_of: Callable[[BatchIt
         [hour_of(UPLOAD.occurred_at)],
         store=store,
         settings=Settings(retry_base_seconds=0.001),
-        invoke=lambda request: answer_to(request, [outcome_of(item) for item in request.items]),
+        targets={"lambda": FunctionTarget(lambda request: answer_to(request, [outcome_of(item) for item in request.items]))},
         run_id=run_id,
     )
 

@@ -18,7 +18,7 @@ from media_assets.settings import Settings
 from media_assets.steps.budgets import Account, accounts, resume_spending
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
-from media_assets.steps.pending import StepCounts, due_hours, step_counts
+from media_assets.steps.pending import StepCounts, due_work, step_counts
 from media_assets.steps.step import Step
 from tests.conftest import Database
 from tests.unit.dispatch.draining import Target
@@ -175,7 +175,9 @@ def test_other_users_and_other_steps_go_on_unharmed(store: EventStore) -> None:
     assert analyze(store, COSTLIEST, settings) == 13
     assert (spent_today(store), spent_today(store, "grace")) == (3 * MOST, 10 * MOST)
     with store.engine.connect() as connection:
-        assert due_hours(connection, settings) == [THIS_HOUR]  # of the new upload's probe, and grace's embeddings
+        assert [due.hour for due in due_work(connection, settings)] == [
+            THIS_HOUR
+        ]  # of the new upload's probe, and grace's embeddings
     assert len(Claims(store.engine, run_id=None, lease_seconds=30).take(STEPS["probe"], [THIS_HOUR], 10)) == 1
     assert account(store, "grace") == []
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from dagster import DagsterExecutionInterruptedError
@@ -85,18 +85,6 @@ def test_a_run_that_lost_its_lease_and_answers_late_is_no_second_result(store: E
 
 
 # Interruptions
-
-
-@pytest.fixture
-def interrupts() -> Iterator[None]:
-    """SIGUSR1 raises what Dagster raises in a run that is cancelled."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise DagsterExecutionInterruptedError
-
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    yield
-    signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.mark.usefixtures("interrupts")

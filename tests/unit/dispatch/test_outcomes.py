@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lambdas.runtime.contract import Disposition, ErrorCode, ItemOutcome, OutputObject
 from media_assets.dispatch.errors import ManifestError
 from media_assets.dispatch.outcomes import Recorded, RetryPolicy, record
+from media_assets.dispatch.routing import Route
 from media_assets.eventlog.catalogue import (
     MediaProbed,
     StepAbandoned,
@@ -36,6 +37,7 @@ def recorded(works: list[Work], outcomes: list[ItemOutcome], step: Step = PROBE)
         step=step,
         recipe=step.recipe(Settings()),
         policy=POLICY,
+        route=Route("lambda", "only_target"),
         run_id="run-1",
         now=NOW,
         charges={item.item_id: 7 for item in works},
@@ -179,7 +181,16 @@ def test_an_attempt_is_told_once_and_two_attempts_twice() -> None:
         manifest = answer_to(request, [outcome]).model_copy(update={"attempt_id": attempt_id})
         recipe = PROBE.recipe(Settings())
         found = record(
-            [item], manifest, step=PROBE, recipe=recipe, policy=POLICY, run_id=None, now=NOW, charges={item.item_id: 7}, owed={}
+            [item],
+            manifest,
+            step=PROBE,
+            recipe=recipe,
+            policy=POLICY,
+            route=Route("lambda", "only_target"),
+            run_id=None,
+            now=NOW,
+            charges={item.item_id: 7},
+            owed={},
         )
         return [event.event_id for event in found.events]
 

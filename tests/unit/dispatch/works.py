@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +29,20 @@ PROBED = {
     "orientation": 6,
 }
 """What probe answers for a picture."""
+
+
+@dataclass
+class FunctionTarget:
+    """A target that is a Python function."""
+
+    answer: Callable[[StepRequest], Manifest]
+    cancelled: bool = False
+
+    def send(self, request: StepRequest) -> Manifest:
+        return self.answer(request)
+
+    def cancel(self) -> None:
+        self.cancelled = True
 
 
 def work(step: str = "probe", *, size_bytes: int = 1000, pixels: int = 0, failures: int = 0) -> Work:

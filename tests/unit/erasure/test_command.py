@@ -51,7 +51,7 @@ def test_the_receipt_of_an_erasure_and_of_the_next_one(album: Album) -> None:
     }  # fmt: skip
     assert (first["item_id"], first["user_id"], first["erased_before"], first["complete"]) == (str(cat), "ada", False, False)
     assert {name: count for name, count in first["removed"].items() if name != "rows"} == {
-        "payloads": 5, "vectors": 1, "object_versions": 1, "derived_objects": 3, "contact_sheets": 0
+        "payloads": 6, "vectors": 1, "object_versions": 1, "derived_objects": 3, "contact_sheets": 0
     }  # fmt: skip
     assert album.store.stream(f"item-{cat}")[-1].payload.model_dump() == {"reason": "request 4711"}
     assert album.nothing_is_left_of(cat)
@@ -63,7 +63,7 @@ def test_what_a_person_reads(album: Album) -> None:
     cat = album.gallery.done("cat.jpg")
     said = run("erase", KEY, "--yes").stdout
     assert f"item {cat} is erased" in said
-    assert "payloads 5" in said
+    assert "payloads 6" in said
     assert "embeddings 1" in said
     assert "versions of the original 1, derived objects 3, contact sheets 0" in said
     assert "second sweep  due at" in said
@@ -79,7 +79,7 @@ def test_what_a_person_reads(album: Album) -> None:
         CliRunner().invoke(app, ["show", str(cat)], catch_exceptions=False)
     events = json.loads(run("events", str(cat), "--json").stdout)
     assert [(event["type"], event["payload"]) for event in events][-2:] == [
-        ("EmbeddingStored", None),
+        ("DetectionsCompleted", None),
         ("ItemErased", {"reason": "asked for"}),
     ]
 

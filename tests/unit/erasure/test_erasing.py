@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from lambdas.runtime.contract import Manifest, StepRequest
 from media_assets.dispatch.drain import drain
+from media_assets.dispatch.targets import Targets
 from media_assets.erasure.sweep import sweep_due
 from media_assets.eventlog.chain import GENESIS, event_bytes, link
 from media_assets.eventlog.errors import StreamClosedError
@@ -23,7 +24,7 @@ from media_assets.settings import get_settings
 from tests.conftest import Database
 from tests.unit.defs.gallery import HOUR
 from tests.unit.defs.owner import as_owner
-from tests.unit.dispatch.works import PROBE, answer_to
+from tests.unit.dispatch.works import PROBE, FunctionTarget, answer_to
 from tests.unit.erasure.conftest import KEY, Album
 from tests.unit.eventlog.lives import Life, rows
 
@@ -43,13 +44,14 @@ def test_everything_of_an_item_goes_and_nothing_else(album: Album) -> None:
     assert album.objects("previews/") == [of_dog] != [sheet]
     assert (album.rows_of(dog), album.objects(f"derived/{dog}/")) == dogs
     assert erasure.removed == {
-        "payloads": 7,  # two uploads, four results, a failure
+        "payloads": 8,  # two uploads, five results, a failure
         "rows": {
             "uploads": 2,
-            "step_results": 4,
+            "step_results": 5,
             "step_failures": 1,
             "requested_generations": 0,
             "thumbnails": 3,
+            "detections": 1,
             "analyses": 1,
             "embeddings": 1,
             "steps": erasure.removed["rows"]["steps"],
@@ -146,7 +148,7 @@ def test_what_is_said_of_an_erased_item(album: Album) -> None:
                 asks()
             assert (told.value.item_id, told.value.erased_at) == (cat, erasure.erased_at)
     history = album.store.stream(f"item-{cat}")
-    assert [event.payload.type for event in history] == ["PayloadErased"] * 5 + ["ItemErased"]
+    assert [event.payload.type for event in history] == ["PayloadErased"] * 6 + ["ItemErased"]
     assert history[-1].correlation_id == history[0].event_id
     assert sum(event.milliseconds for event in history) > 0  # what it cost stays
 
@@ -177,7 +179,8 @@ def test_what_waits_for_its_turn_is_not_sent_once_it_is_erased(album: Album) -> 
         return answer_to(request)
 
     settings = get_settings().model_copy(update={"batch_max_items": 1, "dispatch_threads": 1})
-    [tally] = drain(PROBE, [HOUR], store=album.store, settings=settings, invoke=invoke, run_id="run").values()
+    targets: Targets = {"lambda": FunctionTarget(invoke)}
+    [tally] = drain(PROBE, [HOUR], store=album.store, settings=settings, targets=targets, run_id="run").values()
 
     assert asked == [str(cat), str(cow)]
     assert (tally.processed, tally.erased) == (1, 2)

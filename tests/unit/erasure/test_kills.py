@@ -65,7 +65,7 @@ def test_a_kill_anywhere(album: Album, database: Database, instance: DagsterInst
     assert album.objects() == []
     assert tick(instance) == "no sweep is due"
 
-    as_owner(database, "UPDATE erasures SET sweep_at = now(), final_at = now()")  # 16 minutes later
+    as_owner(database, "UPDATE erasures SET sweep_at = now(), final_at = now()")  # 21 minutes later
     assert tick(instance) == "1 sweeps done, 0 put off"
     erasure = album.eraser.sweep(cat)
     assert (erasure.complete, erasure.key) == (True, None)

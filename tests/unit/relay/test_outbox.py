@@ -46,8 +46,8 @@ def test_the_first_page_begins_with_the_first_event(store: EventStore, outbox: O
     assert outbox.page() == (0, 0, [])
     store.append(CAT.done())
     page = outbox.page()
-    assert (page.after, page.upto) == (0, 5)
-    assert [entry.position for entry in page.entries] == [3, 4, 5]
+    assert (page.after, page.upto) == (0, 6)
+    assert [entry.position for entry in page.entries] == [3, 4, 5, 6]
 
 
 def test_a_page_ends_where_asked_and_the_next_one_follows(store: EventStore, outbox: Outbox) -> None:
@@ -55,7 +55,7 @@ def test_a_page_ends_where_asked_and_the_next_one_follows(store: EventStore, out
     page = outbox.page(limit=4)
     assert (page.upto, positions(outbox, 4)) == (4, [3, 4])
     outbox.settle(page.entries, {}, [], after=0, upto=4)
-    assert positions(outbox, 4) == [5, 8]
+    assert positions(outbox, 4) == [5, 6]
 
 
 def test_the_cursor_passes_what_is_not_published(store: EventStore, outbox: Outbox) -> None:
@@ -70,13 +70,13 @@ def test_a_cursor_that_was_set_by_somebody_else_is_noticed(database: Database, o
     settle(outbox)
     for after in (0, 3):
         with pytest.raises(CursorMovedError):
-            outbox.settle(page.entries, {3: "no"}, [], after=after, upto=5)
-    assert outbox.page().after == 5
+            outbox.settle(page.entries, {3: "no"}, [], after=after, upto=6)
+    assert outbox.page().after == 6
     assert outbox.held_streams() == set()
 
     as_owner(database, "DELETE FROM subscribers")
     with pytest.raises(CursorMovedError):
-        outbox.settle([], {}, [], after=5, upto=6)
+        outbox.settle([], {}, [], after=6, upto=7)
     assert outbox.page().after == 0
 
 

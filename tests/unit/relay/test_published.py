@@ -42,6 +42,7 @@ def test_a_photos_life_is_told_with_its_keys_and_ids(store: EventStore, outbox: 
             ("ImageProcessed", CAT.thumbnails(), 3, {}),
             ("AnalysisComplete", CAT.analysis(), 4, {"analysis_id": analysis_id}),
             ("EmbeddingStored", CAT.embedding(), 5, {"analysis_id": analysis_id}),
+            ("DetectionsCompleted", CAT.detections(), 6, {}),
         )
     ]
 
@@ -78,7 +79,7 @@ def test_of_an_erased_item_only_its_erasure_is_told(database: Database, outbox: 
     [(name, detail)] = published(outbox)
     assert name == "ItemErased"
     assert detail.keys() == {"event_id", "position", "stream_version", "occurred_at", "user_id", "item_id"}
-    assert outbox.page().upto == 6
+    assert outbox.page().upto == 7
 
 
 def test_what_is_not_published_is_not_told(store: EventStore, relay: Connection) -> None:

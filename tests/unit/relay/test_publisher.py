@@ -44,10 +44,10 @@ def test_what_is_new_is_sent_once_and_then_there_is_nothing_to_do(store: EventSt
     store.append([*CAT.done(), *DOG.done(), EMU.upload()])
     assert publisher.cycle()
     assert not publisher.cycle()
-    assert bus.calls == [[3], [4], [5, 8], [9], [10]]
+    assert bus.calls == [[3], [4], [5], [6, 9], [10], [11], [12]]
     store.append([EMU.thumbnails()])
     drain(publisher)
-    assert bus.calls[-1] == [12]
+    assert bus.calls[-1] == [14]
 
 
 def test_it_says_what_it_published_and_what_was_refused(store: EventStore, outbox: Outbox) -> None:
@@ -86,7 +86,7 @@ def test_a_call_without_an_answer_is_made_again(store: EventStore, publisher: Pu
     with pytest.raises(BusUnavailableError):
         publisher.cycle()
     drain(publisher)
-    assert bus.calls == [[3], [4], [4], [5]]
+    assert bus.calls == [[3], [4], [4], [5], [6]]
 
 
 def test_it_stops_between_calls_when_asked_to(store: EventStore, publisher: Publisher, bus: Bus) -> None:
@@ -94,15 +94,15 @@ def test_it_stops_between_calls_when_asked_to(store: EventStore, publisher: Publ
     publisher.cycle(lambda: False)
     assert bus.calls == [[3]]
     drain(publisher)
-    assert bus.calls == [[3], [4], [5]]
+    assert bus.calls == [[3], [4], [5], [6]]
 
 
 def test_a_cursor_that_a_person_sets_back_publishes_again(database: Database, publisher: Publisher, bus: Bus) -> None:
     database.store.append(CAT.done())
     drain(publisher)
-    as_owner(database, "UPDATE subscribers SET position = 3")
+    as_owner(database, "UPDATE subscribers SET position = 4")
     drain(publisher)
-    assert bus.calls == [[3], [4], [5], [4], [5]]
+    assert bus.calls == [[3], [4], [5], [6], [5], [6]]
 
 
 def test_a_cursor_that_is_set_back_in_mid_page_is_obeyed(database: Database, outbox: Outbox, bus: Bus) -> None:
@@ -115,7 +115,7 @@ def test_a_cursor_that_is_set_back_in_mid_page_is_obeyed(database: Database, out
     database.store.append(CAT.done())
     publisher = Publisher(outbox, put, said.append, Counter())
     drain(publisher)
-    assert bus.calls == [[3], [4], [3], [4], [5]]
+    assert bus.calls == [[3], [4], [3], [4], [5], [6]]
     assert said == ["the outbox's cursor is no longer at 3: read it again"]
 
 

@@ -88,6 +88,16 @@ def test_what_is_claimed_is_not_due_until_its_lease_expires(store: EventStore) -
     assert [work.attempt for work in again] == [2, 2, 2]  # the first attempt may have paid: it counts
 
 
+def test_who_wants_new_work_alone_gets_no_recomputation(store: EventStore) -> None:
+    again, new = Life("uploads/ada/again.jpg"), Life("uploads/ada/new.jpg")
+    store.append([*again.done(), again.reprocess("probe"), new.upload()])
+    [work] = claims(store).take(PROBE, [HOUR], 10, new_only=True)
+    assert (work.key, work.recomputation) == (new.key, False)
+    assert claims(store).take(PROBE, [HOUR], 10, new_only=True) == []
+    [work] = claims(store).take(PROBE, [HOUR], 10)
+    assert (work.key, work.recomputation) == (again.key, True)
+
+
 def test_a_lease_that_is_renewed_lasts_as_long_as_a_new_one(store: EventStore) -> None:
     store.append([life.upload() for life in lives(2)])
     mine = claims(store, lease_seconds=60)

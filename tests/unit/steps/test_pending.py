@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import text
 
@@ -10,13 +11,20 @@ from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
-from media_assets.steps.pending import StepCounts, due_hours, step_counts
-from tests.unit.eventlog.lives import HOUR, NOON, Life, rows
+from media_assets.steps.pending import Due, StepCounts, due_work, step_counts, uploads_waiting
+from tests.unit.eventlog.lives import HOUR, NOON, Life, rows, spending_stopped
+
+
+def all_due(store: EventStore) -> list[Due]:
+    with store.engine.connect() as connection:
+        return due_work(connection, Settings())
 
 
 def due(store: EventStore) -> list[datetime]:
-    with store.engine.connect() as connection:
-        return due_hours(connection, Settings())
+    """Hours in which pictures have due work, which is all of new uploads."""
+    found = all_due(store)
+    assert {each.kind for each in found} <= {"new"}
+    return [each.hour for each in found if each.pipeline == "image"]
 
 
 def later(hours: int) -> datetime:
@@ -67,6 +75,78 @@ def test_work_whose_target_is_down_is_not_due_until_its_breaker_closes(store: Ev
     assert due(store) == [HOUR, later(1)]
 
 
+def test_work_of_two_targets_is_due_while_one_of_them_is_left(store: EventStore) -> None:
+    cat = Life()
+    store.append([cat.upload(), cat.probed(), cat.thumbnails(), cat.analysis(), cat.embedding()])
+    assert all_due(store) == [Due("detection", HOUR, "new")]
+    break_down(store, "detect@ecs")
+    assert all_due(store) == [Due("detection", HOUR, "new")]
+    break_down(store, "detect")
+    assert all_due(store) == []
+
+
+def test_recomputations_are_work_of_another_kind(store: EventStore) -> None:
+    new, again = Life("uploads/ada/new.jpg"), Life("uploads/ada/again.jpg")
+    store.append([*again.done(), again.reprocess("embed"), again.reprocess("detect")])
+    assert all_due(store) == [Due("image", HOUR, "again"), Due("detection", HOUR, "again")]
+    store.append([new.upload(at=later(1)), new.probed()])
+    assert all_due(store) == [
+        Due("image", HOUR, "again"),
+        Due("image", later(1), "new"),
+        Due("detection", HOUR, "again"),
+    ]
+
+
+def test_work_for_a_task_gathers_while_more_of_its_hour_is_coming(store: EventStore) -> None:
+    """A run for each of the first photos of an upload would have Lambda do them all, few at a time."""
+    cat, dog, fox = (Life(f"uploads/ada/{name}.jpg") for name in ("cat", "dog", "fox"))
+
+    def detection(**settings: Any) -> list[datetime]:
+        with store.engine.connect() as connection:
+            found = due_work(connection, Settings(**settings))
+        return [each.hour for each in found if each.pipeline == "detection"]
+
+    store.append([life.upload() for life in (cat, dog, fox)])
+    store.append([cat.probed(), cat.thumbnails(), dog.probed()])
+    assert detection() == []  # the dog and the fox are coming
+    assert detection(ecs_min_items=2) == []
+    assert detection(ecs_min_items=1) == [HOUR]  # enough for a task
+    assert detection(ecs_gather_seconds=0) == [HOUR]  # waited long enough
+    store.append([dog.thumbnails()])
+    assert detection(ecs_min_items=3) == []
+    assert detection(ecs_min_items=2) == [HOUR]
+    store.append([fox.rejected()])
+    assert detection() == [HOUR]  # no more will come
+
+
+def test_uploads_wait_while_they_are_worked_on_or_somebody_could_start_them(store: EventStore) -> None:
+    new, again = Life("uploads/ada/new.jpg"), Life("uploads/ada/again.jpg")
+    store.append([*again.done(), again.reprocess("probe")])
+    assert not are_waiting(store)
+    store.append([new.upload(at=later(3))])
+    assert are_waiting(store)
+    claims = Claims(store.engine, run_id=None, lease_seconds=30)
+    claims.take(STEPS["probe"], [later(3)], 1)
+    assert are_waiting(store)
+    break_down(store, "probe")
+    assert not are_waiting(store)
+    store.append([new.probed(), new.thumbnails(), new.detections()])
+    assert are_waiting(store)  # for its analysis
+    store.append([spending_stopped()])
+    assert not are_waiting(store)
+
+
+def break_down(store: EventStore, target: str) -> None:
+    trip = "INSERT INTO breakers VALUES (:target, 1, now() + interval '1 minute', 'it is down')"
+    with store.engine.begin() as connection:
+        connection.execute(text(trip), {"target": target})
+
+
+def are_waiting(store: EventStore) -> bool:
+    with store.engine.connect() as connection:
+        return uploads_waiting(connection)
+
+
 def test_counts_tell_waiting_running_and_ended_work_apart(store: EventStore) -> None:
     pending, running, failed, dead, rejected, done, removed = (Life(f"uploads/ada/{n}.jpg") for n in range(7))
     store.append([life.upload() for life in (running, pending, failed, dead, rejected, removed)])
@@ -97,7 +177,7 @@ def test_asking_does_not_read_all_that_is_pending(store: EventStore) -> None:
 
     before = rows_read()
     with store.engine.connect() as connection:
-        assert len(due_hours(connection, Settings())) == 3
+        assert len(due_work(connection, Settings())) == 3
     assert rows_read() - before < 50
     assert len(Claims(store.engine, run_id=None, lease_seconds=30).take(STEPS["probe"], [HOUR], 20)) == 20
     assert rows_read() - before < 200

@@ -7,29 +7,32 @@ from datetime import UTC, datetime, timedelta
 from media_assets.eventlog.store import EventStore
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
+from media_assets.steps.pending import Due, Kind
 from media_assets.steps.reasons import Reasons, reasons
 from tests.unit.eventlog.lives import HOUR, Life
 
 cat, dog, fox = (Life(f"uploads/ada/{name}.jpg") for name in ("cat", "dog", "fox"))
 
 
-def why(store: EventStore, *hours: datetime) -> dict[datetime, Reasons]:
+def why(store: EventStore, *hours: datetime, kind: Kind = "new") -> dict[datetime, Reasons]:
     with store.engine.connect() as connection:
-        return reasons(connection, hours)
+        found = reasons(connection, [Due("image", hour, kind) for hour in hours])
+    return {due.hour: each for due, each in found.items()}
 
 
 def test_each_item_counts_once_a_step_by_what_made_it_due(store: EventStore) -> None:
     passed = datetime.now(UTC) - timedelta(seconds=1)
     store.append([cat.upload(), dog.upload(), fox.upload()])
     store.append([cat.probed(), dog.failed("probe", retry_at=passed), *fox.processed(), fox.reprocess("embed")])
-    uploads = (cat.upload().event_id, dog.upload().event_id, fox.upload().event_id)
-    assert why(store, HOUR) == {HOUR: Reasons(first_tries=1, retries=1, recomputations=1, uploads=uploads)}
+    uploads = (cat.upload().event_id, dog.upload().event_id)
+    assert why(store, HOUR) == {HOUR: Reasons(first_tries=1, retries=1, recomputations=0, uploads=uploads)}
+    again = {HOUR: Reasons(first_tries=0, retries=0, recomputations=1, uploads=(fox.upload().event_id,))}
+    assert why(store, HOUR, kind="again") == again
 
 
 def test_an_upload_is_named_once_however_many_of_its_steps_are_due(store: EventStore) -> None:
-    store.append([*cat.done(), cat.reprocess("thumbnail"), cat.thumbnails(generation=1)])
-    store.append([cat.reprocess("analyze"), cat.reprocess("probe")])
-    (found,) = why(store, HOUR).values()
+    store.append([*cat.done(), cat.reprocess("embed"), cat.reprocess("analyze"), cat.reprocess("thumbnail")])
+    (found,) = why(store, HOUR, kind="again").values()
     assert found == Reasons(first_tries=0, retries=0, recomputations=1, uploads=(cat.upload().event_id,))
 
 

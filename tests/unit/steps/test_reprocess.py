@@ -23,7 +23,7 @@ def ask(store: EventStore, life: Life, *names: str) -> int:
 def test_a_request_makes_the_step_pending_again_in_the_next_generation(store: EventStore) -> None:
     store.append(cat.done())
     assert ask(store, cat, "analyze", "embed") == 2
-    assert steps(store, cat) == {"probe": "done", "thumbnail": "done", "analyze": "pending"}
+    assert steps(store, cat) == {"probe": "done", "thumbnail": "done", "analyze": "pending", "detect": "done"}
 
     [work] = Claims(store.engine, run_id=None, lease_seconds=30).take(STEPS["analyze"], [HOUR], 10)
     assert (work.generation, work.failures, work.attempt) == (1, 0, 1)
@@ -99,7 +99,7 @@ def test_the_reason_is_kept(store: EventStore) -> None:
 
 
 def test_a_request_belongs_to_the_current_upload_and_follows_from_what_it_supersedes(store: EventStore) -> None:
-    upload, probed, _, analysis, _ = store_and_return(store, cat.done())
+    upload, probed, _, analysis, *_ = store_and_return(store, cat.done())
     failure = cat.failed("embed", generation=1)
     ask(store, cat, "embed")
     (request,) = last(store, cat, 1)

@@ -11,7 +11,7 @@ from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.estimates import Estimate, Measured, estimate, estimate_now
-from media_assets.steps.pending import due_hours
+from media_assets.steps.pending import due_work
 from media_assets.steps.period import EVER, Period
 from media_assets.steps.reprocess import request_reprocessing
 from media_assets.steps.staleness import Choice, Staleness, chosen, staleness
@@ -32,6 +32,7 @@ def done(life: Life, at: datetime = NOON, generation: int = 0, **recipes: str) -
         life.thumbnails(recipe=recipes["thumbnail"], generation=generation),
         life.analysis(recipe=recipes["analyze"], generation=generation),
         life.embedding(recipe=recipes["embed"], generation=generation),
+        life.detections(recipe=recipes["detect"], generation=generation),
     ]
 
 
@@ -63,7 +64,7 @@ def test_another_recipe_makes_exactly_the_results_of_the_older_one_stale_until_t
         (cat.item_id, cat.key, "analyze", "older", NOW["analyze"])
     ]
     with store.engine.connect() as connection:
-        assert due_hours(connection, SETTINGS) == [HOUR]  # for the pending ones
+        assert {due.hour for due in due_work(connection, SETTINGS)} == {HOUR}  # for the pending ones
     assert steps(store, cat)["analyze"] == "done"
 
     assert choose(store, "stale") == {"analyze embed": [cat]}
@@ -83,24 +84,24 @@ def test_an_upgrade_lists_everything_and_starts_nothing(store: EventStore) -> No
     assert found(store) == Staleness({}, [])
     assert found(store, Settings(thumbnail_quality=50)).totals == {("thumbnail", "recipe"): 2}
     with store.engine.connect() as connection:
-        assert due_hours(connection, Settings(thumbnail_quality=50)) == []
+        assert due_work(connection, Settings(thumbnail_quality=50)) == []
 
 
 def test_missing_is_what_the_item_will_still_take(store: EventStore) -> None:
     rejected, fresh = Life("uploads/ada/rejected.jpg"), Life("uploads/ada/fresh.jpg")
     store.append([fresh.upload(), rejected.upload(), rejected.rejected(), *done(cat)[:3]])
-    assert found(store).totals == {("probe", "missing"): 1, ("analyze", "missing"): 1, ("embed", "missing"): 1}
+    assert found(store).totals == dict.fromkeys([(name, "missing") for name in ("probe", "analyze", "embed", "detect")], 1)
     assert [item.item_id for item in found(store, step="probe").items] == [fresh.item_id]
 
 
 def test_a_result_that_waits_for_an_earlier_step_is_not_missing(store: EventStore) -> None:
     store.append([*done(cat), cat.reprocess("analyze")])
-    assert steps(store, cat).keys() == {"probe", "thumbnail", "analyze"}
+    assert steps(store, cat).keys() == {"probe", "thumbnail", "analyze", "detect"}
     assert found(store).totals == {("analyze", "missing"): 1}
 
 
 def test_dead_is_what_was_given_up_until_somebody_asks(store: EventStore) -> None:
-    store.append([*done(cat)[:3], cat.failed("analyze"), cat.abandoned("analyze"), *done(dog)])
+    store.append([*done(cat)[:3], cat.failed("analyze"), cat.abandoned("analyze"), done(cat)[-1], *done(dog)])
     assert found(store).totals == {("analyze", "dead"): 1, ("embed", "missing"): 1}
     assert choose(store, "dead") == {"analyze embed": [cat]}
     assert choose(store, "dead", "thumbnail") == {}
@@ -110,7 +111,7 @@ def test_dead_is_what_was_given_up_until_somebody_asks(store: EventStore) -> Non
 
 def test_all_is_every_result_that_was_there_before(store: EventStore) -> None:
     store.append([*done(cat), dog.upload(), dog.rejected(recipe="older")])
-    everything = "probe thumbnail analyze embed"
+    everything = "probe thumbnail analyze embed detect"
     assert {names: set(lives) for names, lives in choose(store, "all").items()} == {everything: {cat, dog}}
     assert choose(store, "all", "embed") == {"embed": [cat]}
     assert choose(store, "all", before=NOON) == {}
@@ -119,7 +120,7 @@ def test_all_is_every_result_that_was_there_before(store: EventStore) -> None:
 
 def test_several_reasons_of_an_item_are_one_choice(store: EventStore) -> None:
     store.append([*done(cat, thumbnail="older", embed="older"), *done(dog, embed="older")])
-    assert choose(store, "stale") == {"thumbnail analyze embed": [cat], "embed": [dog]}
+    assert choose(store, "stale") == {"thumbnail analyze embed detect": [cat], "embed": [dog]}
 
 
 def test_hours_and_pages(store: EventStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -233,24 +234,37 @@ def test_another_buckets_uploads_are_none_of_its_business(bucket: UploadBucket, 
     assert difference(bucket, store).count == 0
 
 
+@pytest.fixture
+def short_pages(bucket: UploadBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listings in pages of 10 versions, repairs in batches of 10 events; the usual ones have 1,000 and 500."""
+
+    def ask_for_ten(params: dict[str, Any], **_: Any) -> None:
+        params["MaxKeys"] = 10
+
+    monkeypatch.setattr("media_assets.uploads.reconcile._BATCH", 10)
+    bucket.s3.meta.events.register("provide-client-params.s3.ListObjectVersions", ask_for_ten)
+
+
+@pytest.mark.usefixtures("short_pages")
 def test_a_listing_of_several_pages(bucket: UploadBucket, store: EventStore) -> None:
-    # A page has 1,000 versions; the key in the middle begins on the first page and ends on the second.
-    for number in range(400):
+    # The key in the middle begins on the first page and ends on the third.
+    for number in range(4):
         bucket.put(f"uploads/ada/a-{number:04}.jpg")
-    versions = [bucket.put("uploads/ada/b.jpg", bytes([n % 256])) for n in range(700)]
+    versions = [bucket.put("uploads/ada/b.jpg", bytes([n])) for n in range(17)]
     for number in range(5):
         bucket.put(f"uploads/ada/c-{number}.jpg")
     bucket.delete("uploads/ada/c-3.jpg")
-    assert reconcile(bucket, store) == 400 + 700 + 4
+    assert reconcile(bucket, store) == 4 + 17 + 4
     assert current_version(store, "uploads/ada/b.jpg") == versions[-1]
 
 
+@pytest.mark.usefixtures("short_pages")
 def test_a_delete_marker_counts_whatever_page_its_versions_are_on(bucket: UploadBucket, store: EventStore) -> None:
-    for number in range(999):
+    for number in range(9):
         bucket.put(f"uploads/ada/a-{number:04}.jpg")
     bucket.put("uploads/ada/b.jpg")
-    bucket.delete("uploads/ada/b.jpg")  # the marker is the 1,000th entry, its version the 1,001st
-    assert reconcile(bucket, store) == 999
+    bucket.delete("uploads/ada/b.jpg")  # the marker is the 10th entry, its version the 11th
+    assert reconcile(bucket, store) == 9
     assert current_version(store, "uploads/ada/b.jpg") is None
 
 

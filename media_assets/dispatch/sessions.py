@@ -1,0 +1,54 @@
+"""What the Pipes sessions of all targets have in common: messages that come with an answer, and what is told with a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from dagster import PipesMessageReader
+from dagster_pipes import PipesParams
+
+from lambdas.runtime.contract import StepRequest
+from media_assets.dispatch.errors import ManifestError
+
+if TYPE_CHECKING:
+    from dagster._core.pipes.context import PipesMessageHandler
+
+
+class AnswerMessageReader(PipesMessageReader):
+    """Hands messages to Dagster, however they came. One per session. `heard` counts them."""
+
+    def __init__(self) -> None:
+        self._handler: PipesMessageHandler | None = None
+        self.heard = 0
+
+    @contextmanager
+    def read_messages(self, handler: PipesMessageHandler) -> Iterator[PipesParams]:
+        self._handler = handler
+        try:
+            yield {"messages": "answer"}
+        finally:
+            self._handler = None
+
+    def consume(self, messages: Any) -> None:
+        """Raises ManifestError for what aren't Pipes messages."""
+        assert self._handler is not None, "consume() belongs inside an open Pipes session"
+        try:
+            for message in messages:
+                self._handler.handle_message(message)
+                self.heard += 1
+        except Exception as error:  # Dagster's handler takes messages apart without looking at them first
+            raise ManifestError(f"message of a kind that Pipes doesn't have ({type(error).__name__})") from error
+
+    def no_messages_debug_text(self) -> str:
+        return "Attempted to read messages from the answer to a batch."
+
+
+def extras_of(request: StepRequest) -> dict[str, Any]:
+    return {
+        "batch_id": request.batch_id,
+        "attempt_id": request.attempt_id,
+        "items": len(request.items),
+        "correlation_ids": [item.correlation_id for item in request.items],
+    }
