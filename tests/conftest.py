@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
-from sqlalchemy import create_engine, text
 
 from media_assets.eventlog.catalogue import UploadReceived
 from media_assets.eventlog.events import NewEvent, hour_of, upload_received
@@ -27,9 +28,14 @@ ARRIVAL = datetime.now(UTC)
 """When this session's uploads arrived, unless they say otherwise: in one hour, also when a test sees the next one begin."""
 
 
+def pytest_configure() -> None:
+    """Tables are as wide as in a pipe, whatever the shell or pytest-xdist says of the terminal."""
+    os.environ.pop("COLUMNS", None)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """A server of its own, with a migrated database `template_media` to copy.
+    """A server of its own, with a migrated database `template_media` to copy. It has nothing to keep, so it never syncs.
 
     Not in pytest's folder: as root the server runs as an account of its own, which a second pytest would lock out of there.
     """
@@ -37,7 +43,12 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     server = EmbeddedPostgres(folder, folder / "postgres.log")
     server.start()
     try:
-        _administer(server, "CREATE DATABASE template_media")
+        _administer(
+            server,
+            *(f"ALTER SYSTEM SET {setting} = off" for setting in ("fsync", "full_page_writes", "synchronous_commit")),
+            "SELECT pg_reload_conf()",
+            "CREATE DATABASE template_media",
+        )
         upgrade(server.url("template_media", "psycopg"))
         yield server
     finally:
@@ -120,8 +131,7 @@ def received(
     return upload_received(payload, user_id="ada", occurred_at=at)
 
 
-def _administer(server: EmbeddedPostgres, statement: str) -> None:
-    engine = create_engine(server.url("postgres", "psycopg"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(statement))
-    engine.dispose()
+def _administer(server: EmbeddedPostgres, *statements: str) -> None:
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)

@@ -19,7 +19,11 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 def stored_body(payload: Payload) -> dict[str, Any]:
     """The payload's fields as JSON values, with U+FFFD for every character that Postgres refuses."""
-    return {name: _storable(value) for name, value in payload.model_dump(mode="json").items()}
+    try:
+        dumped = payload.model_dump(mode="json")
+    except UnicodeEncodeError:  # a lone surrogate in a key, which pydantic replaces no more than Postgres does
+        dumped = type(payload).model_validate(_storable(payload.model_dump())).model_dump(mode="json")
+    return {name: _storable(value) for name, value in dumped.items()}
 
 
 def read_event(columns: Mapping[str, Any], body: Mapping[str, Any] | None) -> Event:
@@ -45,7 +49,7 @@ def batch_json(events: Sequence[NewEvent]) -> str:
     vector takes otherwise, unless there is a character to replace."""
     try:
         batch = f"[{','.join(map(_row_json, events))}]"
-    except PydanticSerializationError:  # a lone surrogate is no UTF-8
+    except (PydanticSerializationError, UnicodeEncodeError):  # a lone surrogate is no UTF-8, in a value or in a key
         batch = None
     if batch is None or "\\u0000" in batch:
         return json.dumps([new_row(event) for event in events])
@@ -71,7 +75,7 @@ def _storable(value: Any) -> Any:
     match value:
         case str():
             return _UNSTORABLE.sub("\ufffd", value)
-        case list():
+        case list() | tuple():
             return [_storable(each) for each in value]
         case dict():
             return {_storable(name): _storable(each) for name, each in value.items()}

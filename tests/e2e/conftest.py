@@ -27,7 +27,8 @@ class RunningStack:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        self.stack = Stack(Settings(state_dir=state_dir))
+        # What a killed run had claimed, and a target that was down, is tried again sooner than by default.
+        self.stack = Stack(Settings(state_dir=state_dir, lease_seconds=10, retry_base_seconds=3))
         self.environment: dict[str, str] = {}
 
     def up(self) -> None:

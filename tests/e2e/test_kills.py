@@ -112,7 +112,7 @@ def test_lambda_workers_killed_again_and_again(running: RunningStack) -> None:
     user = "killed-workers"
     keys = upload(running, user)
     chance = random.Random(1)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 8
     killed = 0
     while time.monotonic() < deadline:
         workers = [
@@ -120,7 +120,7 @@ def test_lambda_workers_killed_again_and_again(running: RunningStack) -> None:
         ]
         if workers:
             killed += kill([chance.choice(workers)])
-        time.sleep(1)
+        time.sleep(0.5)
     assert killed
 
     assert_nothing_was_lost(running, user, keys)

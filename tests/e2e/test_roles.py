@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -13,6 +14,7 @@ import boto3
 import pytest
 from PIL import Image
 
+from lambdas.runtime.contract import event_key
 from media_assets.local.deploy import StackOutputs, deploy
 from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
 from media_assets.local.ports import free_port
@@ -22,6 +24,7 @@ from media_assets.settings import get_settings
 LIMITS = {"max_bytes": 10**8, "max_pixels": 10**8}
 RENDITIONS = {"sizes": [256, 800, 1600], "quality": 80, "method": 0}
 ANALYSIS = {"provider": "local", "model": "local/efficientnet-lite0+nanodet-g", "input_px": 800}
+DETECTION = {"model": "local/nanodet-g-416", "input_px": 800, "min_confidence": 0.4}
 EMBEDDING = {"provider": "local", "model": "local/all-minilm-l6-v2-int8", "dimensions": 384}
 UPLOAD = "uploads/ann/red.jpg"
 
@@ -45,8 +48,10 @@ class Account:
         s3 = self._client("s3")
         self._version = s3.put_object(Bucket=outputs.bucket, Key=UPLOAD, Body=body.getvalue())["VersionId"]
 
-    def run(self, step: str, parameters: dict[str, Any], input: dict[str, Any], **item: str) -> dict[str, Any]:
-        """The outcome of one item, by default the upload."""
+    def run(
+        self, step: str, parameters: dict[str, Any], input: dict[str, Any], *, as_object: bool = False, **item: str
+    ) -> dict[str, Any]:
+        """The outcome of one item, by default the upload. `as_object`: the event is in the bucket."""
         fields = {
             "item_id": "i1",
             "bucket": self._outputs.bucket,
@@ -66,13 +71,18 @@ class Account:
             "parameters": parameters,
             "items": [fields | item],
         }
-        answer = self._client("lambda").invoke(
-            FunctionName=self._outputs.functions[step], Payload=json.dumps({"request": request})
-        )
+        event = {"request": request}
+        if as_object:
+            event = {"event_object": self._deposited(event_key(step, "a2"), json.dumps(event).encode())}
+        answer = self._client("lambda").invoke(FunctionName=self._outputs.functions[step], Payload=json.dumps(event))
         payload = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, payload
         (outcome,) = payload["manifest"]["outcomes"]
         return dict(outcome)
+
+    def _deposited(self, key: str, body: bytes) -> dict[str, Any]:
+        self._client("s3").put_object(Bucket=self._outputs.bucket, Key=key, Body=body)
+        return {"bucket": self._outputs.bucket, "key": key, "sha256": hashlib.sha256(body).hexdigest()}
 
     def _client(self, service: str) -> Any:
         session = boto3.Session(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
@@ -98,9 +108,10 @@ def test_roles_are_enough_for_every_step(account: Account) -> None:
     again = account.run("thumbnail", LIMITS | RENDITIONS, {})
     thumbnails = {output["attributes"]["size"]: output["key"] for output in shrunk["outputs"]}
     seen = account.run("analyze", ANALYSIS, {"thumbnails": thumbnails, "width": 900, "height": 600, "exif": {}})
+    found = account.run("detect", DETECTION, {"thumbnails": thumbnails, "width": 900, "height": 600}, as_object=True)
     embedded = account.run("embed", EMBEDDING, {"text": "a red wall"})
 
-    assert [outcome["error"] for outcome in (probed, shrunk, again, seen, embedded)] == [None] * 5
+    assert [outcome["error"] for outcome in (probed, shrunk, again, seen, found, embedded)] == [None] * 6
     assert again["outputs"] == shrunk["outputs"]
 
 

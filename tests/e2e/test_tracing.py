@@ -81,7 +81,7 @@ def test_runs_open_in_the_ui_and_say_who_asked_for_them_and_why(running: Running
     for tags in (first, last):
         assert tags["dagster/sensor_name"] in {"s3_upload_sensor", "pending_work_sensor"}
         assert int(tags["dagster/tick"]) > 0
-        assert tags["media-assets/pipeline"] == "image"
+        assert tags["media-assets/pipeline"] in {"image", "detection"}
         assert tags["media-assets/hour"] == tags["dagster/partition"]
         assert "uploads/" not in " ".join(tags.values())
     assert events[0]["event_id"] in first.values() or "media-assets/upload.1" not in first

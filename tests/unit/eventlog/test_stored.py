@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy.exc import DBAPIError
 
@@ -25,6 +25,7 @@ JSON = st.recursive(
 )
 
 
+@example([(LIVES[0], "", {"\ud800": 1}, [])])
 @given(st.lists(st.tuples(st.sampled_from(LIVES), ANY_TEXT, JSON, st.lists(st.floats(-1, 1), max_size=5)), max_size=3))
 def test_both_ways_say_the_same(told: Sequence[tuple[Life, str, Any, list[float]]]) -> None:
     events: list[NewEvent] = []
