@@ -36,7 +36,7 @@ def s3_for(settings: Settings) -> S3Client:
 
 @dataclass(frozen=True)
 class Parcels:
-    """The objects of a step's attempts in a bucket. Everything raises TargetUnavailableError with what S3 answers, a 403 too."""
+    """The objects of a step's attempts in a bucket. Methods raise TargetUnavailableError with what S3 answers, a 403 too."""
 
     s3: S3Client
     bucket: str

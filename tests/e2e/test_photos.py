@@ -68,6 +68,7 @@ def test_show_has_everything_derived_from_a_photo(running: RunningStack, album: 
     assert "cat" in item["analysis"]["tags"]
     assert item["analysis"]["provider"] == "local"
     assert item["embedding"] == {"model": "local/all-minilm-l6-v2-int8", "dimensions": 384}
+    assert [found["label"] for found in item["detections"]["detections"]] == ["cat"]
     assert item["rejection"] is None
 
 
@@ -95,17 +96,20 @@ def test_search_finds_by_meaning(running: RunningStack, album: list[dict[str, ob
 def test_the_history_of_an_item_is_its_events(running: RunningStack, album: list[dict[str, object]]) -> None:
     events = running.json("events", str(by_name(album, "rocket.jpg")["key"]))
 
-    assert [event["type"] for event in events] == [
+    detected = [event for event in events if event["type"] == "DetectionsCompleted"]
+    others = [event for event in events if event not in detected]
+    assert [event["type"] for event in others] == [
         "UploadReceived",
         "MediaProbed",
         "ThumbnailCreated",
         "AnalysisCompleted",
         "EmbeddingStored",
     ]
-    runs = {event["run_id"] for event in events[1:]}
-    assert len(runs) == 1
-    answer = running.graphql(f'{{ runOrError(runId: "{runs.pop()}") {{ ... on Run {{ status jobName }} }} }}')
-    assert answer["runOrError"] == {"status": "SUCCESS", "jobName": "image_pipeline"}
+    for job, own in (("image_pipeline", others[1:]), ("detection_pipeline", detected)):
+        (run,) = {event["run_id"] for event in own}
+        answer = running.graphql(f'{{ runOrError(runId: "{run}") {{ ... on Run {{ status jobName }} }} }}')
+        assert answer["runOrError"] == {"status": "SUCCESS", "jobName": job}
+    assert {(event["target"], event["target_reason"]) for event in others[1:]} == {("lambda", "only_target")}
 
 
 def test_status_counts_items_steps_and_queues(running: RunningStack, album: list[dict[str, object]]) -> None:
@@ -113,7 +117,7 @@ def test_status_counts_items_steps_and_queues(running: RunningStack, album: list
 
     assert status["items"]["done"] >= 5
     assert status["items"]["rejected"] >= 3
-    assert set(status["steps"]) == {"probe", "thumbnail", "analyze", "embed"}
+    assert set(status["steps"]) == {"probe", "thumbnail", "analyze", "embed", "detect"}
     assert status["steps"]["embed"]["dead"] == 0
     assert status["queues"]["uploads_dead_letters"] == {"waiting": 0, "in_flight": 0}
     assert status["runs"][0]["job"] == "image_pipeline"
