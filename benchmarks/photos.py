@@ -28,11 +28,12 @@ from media_assets.cli.uploading import follow, put
 from media_assets.local.processes import marked
 
 SAMPLES = sorted((Path(__file__).resolve().parents[1] / "samples").glob("*.*g"))
+KEPT = Path(__file__).resolve().parents[1] / "build" / "bench-photos"
 MEGAPIXELS = range(1, 13)
 
 
 def make_photos(count: int, folder: Path) -> list[Path]:
-    """Distinct JPEGs of 1 to 12 megapixels; the same ones for the same count."""
+    """Distinct JPEGs of 1 to 12 megapixels; number n is the same one whatever the count. Those that are there stay."""
     random = np.random.default_rng(2026)
     sources = [Image.open(path).convert("RGB") for path in SAMPLES]
     paths = []
@@ -43,9 +44,18 @@ def make_photos(count: int, folder: Path) -> list[Path]:
         crop = source.crop((left, top, source.width - left // 2, source.height - top // 2))
         scale = (area / (crop.width * crop.height)) ** 0.5
         path = folder / f"{number:04d}.jpg"
-        crop.resize((round(crop.width * scale), round(crop.height * scale)), Image.Resampling.BICUBIC).save(path, quality=88)
         paths.append(path)
+        if not path.exists():
+            photo = crop.resize((round(crop.width * scale), round(crop.height * scale)), Image.Resampling.BICUBIC)
+            photo.save(path.with_suffix(".unfinished"), "JPEG", quality=88)
+            path.with_suffix(".unfinished").rename(path)
     return paths
+
+
+def kept_photos(count: int) -> list[Path]:
+    """The same in build/bench-photos, where they stay for other benchmarks: 1,000 are 1 GB and take a minute or two."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    return make_photos(count, KEPT)
 
 
 class MemoryWatch(threading.Thread):

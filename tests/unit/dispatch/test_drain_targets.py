@@ -22,7 +22,18 @@ from media_assets.steps.catalogue import STEPS
 from media_assets.steps.pending import StepCounts
 from media_assets.steps.reprocess import request_reprocessing
 from media_assets.steps.step import TaskSize
-from tests.unit.dispatch.draining import HOUR, Target, breaker_is_open, claimed_now, counts, failures, run, settings, upload
+from tests.unit.dispatch.draining import (
+    HOUR,
+    Target,
+    breaker_is_open,
+    claimed_now,
+    counts,
+    failures,
+    let_time_pass,
+    run,
+    settings,
+    upload,
+)
 from tests.unit.dispatch.works import PROBE, FunctionTarget, answer_to, error
 
 
@@ -142,6 +153,11 @@ def test_workers_that_are_always_taken_away_are_an_outage_and_nobodys_failure(st
     assert failures(store) == {}
     assert breaker_is_open(store)
     assert claimed_now(store) == 0
+
+    let_time_pass(store)
+    taken = Target(lambda request: behave(request) if len(taken.requests) <= 3 else answer_to(request))
+    run(store, taken, dispatch_threads=1, max_attempts=3)  # counted anew, however often the items were sent before
+    assert counts(store) == StepCounts(done=4)
 
 
 # Recomputations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lambdas.runtime.contract import ErrorCode
-from media_assets.dispatch.errors import BatchDiedError, TargetUnavailableError
+from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, TargetUnavailableError
 from media_assets.dispatch.lambda_pipes import function_error
 
 
@@ -41,7 +41,6 @@ def test_a_function_that_was_killed_took_a_batch_along(answer: dict[str, str], c
         {"errorType": "ReadTimeoutError", "errorMessage": "AWSHTTPSConnectionPool: Read timed out. (read timeout=15)"},
         {"errorType": "ConnectTimeoutError", "errorMessage": "connection timed out"},
         {"errorType": "RuntimeError", "errorMessage": "Worker init failed: No module named 'PIL'"},
-        {"errorType": "RuntimeError", "errorMessage": "Worker process exited immediately. stderr: "},
         {},
     ],
     ids=lambda answer: answer.get("errorType", "nothing said"),
@@ -50,6 +49,13 @@ def test_a_function_that_fails_whatever_it_is_given_is_no_files_fault(answer: di
     broken = function_error("media-assets-local-probe", answer)
     assert isinstance(broken, TargetUnavailableError)
     assert broken.ran  # and is billed
+
+
+def test_a_function_that_was_killed_before_it_had_the_batch_was_taken_away() -> None:
+    answer = {"errorType": "RuntimeError", "errorMessage": "Worker process exited immediately. stderr: "}
+    taken = function_error("media-assets-local-probe", answer)
+    assert isinstance(taken, BatchInterruptedError)
+    assert str(taken) == "media-assets-local-probe was killed while it started"
 
 
 def test_the_reason_names_the_function_and_no_more_than_the_kind() -> None:
