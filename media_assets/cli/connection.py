@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from media_assets.cli.output import CommandError
+from media_assets.cli.output import CommandError, err
 from media_assets.eventlog.store import EventStore
 from media_assets.local.budgets import Budgets
 from media_assets.local.stack import Stack
@@ -31,13 +31,18 @@ def not_running(settings: Settings) -> str:
 
 
 @cache
-def settings() -> Settings:
-    """Settings of the system to talk to. Raises CommandError if there is none."""
+def settings(*, whole: bool = True) -> Settings:
+    """Settings of the system to talk to. Raises CommandError if there is none, or if a part of the one-machine stack is
+    missing: any part, or the database where it needn't be `whole`."""
     if "DATABASE_URL" not in os.environ:
         stack = Stack(get_settings())
         environment = stack.running_environment()
         if environment is None:
-            raise CommandError(not_running(get_settings()))
+            missing = not_running(get_settings())
+            environment = None if whole else stack.environment_of_what_runs()
+            if environment is None:
+                raise CommandError(missing)
+            err.print(missing, style="yellow")
         for variable in Budgets.variables():  # of this shell, which needn't be the stack's
             os.environ.pop(variable, None)
         os.environ.update(environment)

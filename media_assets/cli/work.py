@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import HTTPClientError
 from sqlalchemy import text
 
 from media_assets.cli import connection
@@ -30,7 +31,7 @@ def status(as_json: Json = False) -> None:
 
     Example: media-assets status --json
     """
-    settings = connection.settings()
+    settings = connection.settings(whole=False)
     with connection.store().engine.connect() as db:
         states = counts_by_state(db)
         steps = {name: vars(counts) for name, counts in step_counts(db).items()}
@@ -70,7 +71,11 @@ def status(as_json: Json = False) -> None:
         print_table("rejected", ("reason", "items"), rejections)
     columns = ("pending", "running", "done", "failed", "dead", "rejected")
     print_table("steps", ("step", *columns), [(name, *(counts[c] for c in columns)) for name, counts in steps.items()])
-    print_table("queues", ("queue", "waiting", "in flight"), [(n, q["waiting"], q["in_flight"]) for n, q in queues.items()])
+    if queues is None:
+        print_line("queues can't be asked: SQS doesn't answer", "yellow")
+    else:
+        depths = [(name, depth["waiting"], depth["in_flight"]) for name, depth in queues.items()]
+        print_table("queues", ("queue", "waiting", "in flight"), depths)
     print_table(
         "outbox",
         ("to publish", "for seconds", "held", "relay"),
@@ -91,9 +96,13 @@ def status(as_json: Json = False) -> None:
         print_line(said, "yellow")
 
 
-def _queue_depths(sqs: SQSClient, queue_url: str) -> dict[str, dict[str, int]]:
-    """Depths of the upload queue and of its dead-letter queue, which has the messages that nobody could read or record."""
-    uploads = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+def _queue_depths(sqs: SQSClient, queue_url: str) -> dict[str, dict[str, int]] | None:
+    """Depths of the upload queue and of its dead-letter queue, which has the messages that nobody could read or record. None
+    if nobody answers."""
+    try:
+        uploads = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
+    except HTTPClientError:
+        return None
     depths = {"uploads": _depth(uploads)}
     if "RedrivePolicy" in uploads:
         name = json.loads(uploads["RedrivePolicy"])["deadLetterTargetArn"].rsplit(":", 1)[1]

@@ -40,6 +40,8 @@ class Batch(NamedTuple):
 
     works: list[Work]
     route: Route
+    taken_away: int = 0
+    """How often in a row its worker was."""
 
 
 def drain(
@@ -115,9 +117,9 @@ class _Drain:
                 self._queue.extend(self._take())
             if not self._queue or (self._running and self._must_wait(self._queue[0])):
                 break
-            works, route = self._queue.popleft()
+            works, route, taken_away = self._queue.popleft()
             if works := self._without_erased(works):
-                invocation = Invocation(self.step, works, self._request(works), route)
+                invocation = Invocation(self.step, works, self._request(works), route, taken_away)
                 self._running[invocation.send(self.targets[route.target])] = invocation
         return bool(self._running)
 
@@ -165,8 +167,8 @@ class _Drain:
                 return [Batch(half, sent.route) for half in halves(_again(self._owe(sent)))]
             self._commit(sent, sent.died_alone(died))
         except BatchInterruptedError as interrupted:
-            if sent.request.attempt <= self.settings.max_attempts and (works := self._owe(sent)):
-                return [Batch(_again(works), sent.route)]
+            if sent.taken_away < self.settings.max_attempts and (works := self._owe(sent)):
+                return [Batch(_again(works), sent.route, sent.taken_away + 1)]
             self._trip(sent.route, TargetUnavailableError(str(interrupted), ran=True))
         except (TargetUnavailableError, ManifestError) as broken:
             if isinstance(broken, ManifestError) or broken.ran:

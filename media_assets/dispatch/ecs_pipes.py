@@ -133,12 +133,10 @@ class EcsTarget:
             answer = self._parcels.answer(request.attempt_id)
             if answer is None:
                 raise end_without_answer(self._family, task, began=reader.heard > 0, outlived_its_limit=outlived)
-            if isinstance(answer, dict):
-                if isinstance(error := answer.get("error"), dict):
-                    raise function_error(self._family, error)
-                if isinstance(messages := answer.get("messages", ()), list):
-                    messages = messages[reader.heard :]
-                reader.consume(messages)
+            if isinstance(error := answer.get("error"), dict):
+                raise function_error(self._family, error)
+            messages = answer.get("messages", ())
+            reader.consume(messages[reader.heard :] if isinstance(messages, list) else messages)
         manifest = read_manifest(request, answer)
         verify_objects(self._parcels.s3, request, manifest)
         return manifest.model_copy(update={"billed_milliseconds": ceil(task.seconds * 1000), "memory_mb": self._size.memory_mb})

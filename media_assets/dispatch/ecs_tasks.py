@@ -7,6 +7,7 @@ reasons", "Stopped task error codes").
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, 
 _OF_CAPACITY = re.compile(r"^(RESOURCE:|AGENT$)|[Cc]apacity is unavailable|limit on the number of|[Rr]ate exceeded")
 _OF_RATE = {"ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException"}
 _OF_THE_SERVICE = {"ServerException", "ServiceUnavailable", "ServiceUnavailableException", "InternalFailure"}
+_KILLED = {128 + signal.SIGKILL, 128 + signal.SIGTERM}
+"""Exit codes of a container whose process somebody ended."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def end_without_answer(name: str, task: Task, *, began: bool, outlived_its_limit
         return TargetUnavailableError(f"{name} could not start: {task.stopped_reason}")
     if task.stop_code in {"SpotInterruption", "UserInitiated", "ServiceSchedulerInitiated", "TerminationNotice"}:
         return BatchInterruptedError(f"{name} was stopped: {task.stop_code}, {task.stopped_reason}")
+    if not began and task.exit_code in _KILLED and not task.container_reason.startswith("OutOfMemory"):
+        return BatchInterruptedError(f"{name} was killed while it started, {_how(task)}")
     if not began:
         return TargetUnavailableError(f"{name} ended before it began, {_how(task)}", ran=True)
     if outlived_its_limit:

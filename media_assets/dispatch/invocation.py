@@ -23,6 +23,8 @@ class Invocation:
     works: list[Work]
     request: StepRequest
     route: Route
+    taken_away: int = 0
+    """How often in a row before this one its worker was taken away."""
     _began: float = field(default_factory=time.monotonic)
     _ended: float | None = None
 

@@ -21,7 +21,7 @@ from dagster_aws.pipes import PipesLambdaEventContextInjector
 
 from lambdas.runtime.contract import MAX_INLINE_BYTES, ErrorCode, Manifest, StepRequest
 from media_assets.dispatch.backoff import backoff
-from media_assets.dispatch.errors import BatchDiedError, ManifestError, TargetUnavailableError
+from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, ManifestError, TargetUnavailableError
 from media_assets.dispatch.manifest import read_manifest
 from media_assets.dispatch.parcels import Parcels, refuse_constant, s3_for
 from media_assets.dispatch.proof import verify_objects
@@ -62,8 +62,8 @@ class LambdaTarget:
     def send(self, request: StepRequest) -> Manifest:
         """Invoke and return the verified manifest.
 
-        Raises TargetUnavailableError (unreachable, throttled, misconfigured), BatchDiedError (killed in mid-batch) or
-        ManifestError (the answer doesn't account for the batch).
+        Raises TargetUnavailableError (unreachable, throttled, misconfigured), BatchDiedError (killed in mid-batch),
+        BatchInterruptedError (killed before that) or ManifestError (the answer doesn't account for the batch).
         """
         reader = AnswerMessageReader()
         with open_pipes_session(
@@ -128,7 +128,8 @@ class LambdaTarget:
 
 
 def function_error(function_name: str, answer: Mapping[str, Any]) -> Exception:
-    """What a FunctionError means: killed by its time limit, killed otherwise, or broken whatever it is given.
+    """What a FunctionError means: killed by its time limit, killed otherwise, killed before it had the batch, or broken
+    whatever it is given.
 
     The texts are Lambda's own: `Task timed out after 3.00 seconds`, `Runtime exited with error: signal: killed`. What an
     exception in the function says of timeouts is none of them.
@@ -140,4 +141,6 @@ def function_error(function_name: str, answer: Mapping[str, Any]) -> Exception:
         text in message for text in ("Runtime exited", "signal: killed", "Worker process died", "Worker returned no response")
     ):
         return BatchDiedError(ErrorCode.CRASHED, f"{function_name} was killed while it ran")
+    if "Worker process exited immediately" in message:  # the emulator's; Lambda itself starts another one
+        return BatchInterruptedError(f"{function_name} was killed while it started")
     return TargetUnavailableError(f"{function_name} failed as a whole: {kind or 'unknown error'}", ran=True)

@@ -66,10 +66,15 @@ class Parcels:
             raise ManifestError(f"the answer of attempt {attempt_id} has the digest {digest}, not {reference.sha256}")
         return _json(attempt_id, body)
 
-    def answer(self, attempt_id: str) -> Any:
-        """What a task has answered, or None if it hasn't. Raises ManifestError for what isn't JSON."""
+    def answer(self, attempt_id: str) -> dict[str, Any] | None:
+        """What a task has answered, or None if it hasn't. Raises ManifestError for what isn't a JSON object."""
         body = self._get(answer_key(self.step, attempt_id))
-        return None if body is None else _json(attempt_id, body)
+        if body is None:
+            return None
+        answer = _json(attempt_id, body)
+        if not isinstance(answer, dict):
+            raise ManifestError(f"attempt {attempt_id} answered without a manifest")
+        return answer
 
     def messages(self, attempt_id: str, number: int) -> list[Any] | None:
         """A task's messages by the number of their object, or None if there is none yet."""

@@ -147,8 +147,9 @@ class Stack:
 
     def info(self) -> StackInfo | None:
         """The stack if every part of it runs, else None. Budgets are those that it runs with, not the caller's."""
-        if not all(self.parts().values()):
-            return None
+        return self._known() if all(self.parts().values()) else None
+
+    def _known(self) -> StackInfo:
         memory = Memory.load(self._file)
         return StackInfo(environment=Stack(memory.budgets.settings(self._settings))._environment(memory))
 
@@ -156,6 +157,10 @@ class Stack:
         """What `media-assets env` prints; None unless every part runs."""
         info = self.info()
         return info.environment if info else None
+
+    def environment_of_what_runs(self) -> dict[str, str] | None:
+        """The same as long as the database runs, whatever else has ended."""
+        return self._known().environment if self._postgres.is_running else None
 
     @property
     def _file(self) -> Path:

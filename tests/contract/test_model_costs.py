@@ -15,6 +15,7 @@ from lambdas.runtime.contract import ErrorCode, Manifest, StepRequest
 from media_assets.dispatch.drain import drain
 from media_assets.dispatch.errors import BatchDiedError, TargetUnavailableError
 from media_assets.dispatch.manifest import read_manifest
+from media_assets.dispatch.targets import Targets
 from media_assets.eventlog.catalogue import SpendingStopped, Thumbnail
 from media_assets.eventlog.events import Event, hour_of
 from media_assets.eventlog.store import EventStore
@@ -24,6 +25,7 @@ from media_assets.steps.catalogue import STEPS
 from tests.contract.conftest import Aws
 from tests.contract.invocation import BUCKET, Clock, picture
 from tests.contract.model_server import CHAT_MODEL, ModelServer, fails, says
+from tests.unit.dispatch.works import FunctionTarget
 from tests.unit.eventlog.lives import Life
 
 NOW = datetime.now(UTC)
@@ -64,7 +66,8 @@ def function(request: StepRequest) -> Manifest:
 
 
 def analyze(store: EventStore, chosen: Settings, invoke: Callable[[StepRequest], Manifest] = function) -> int:
-    tallies = drain(ANALYZE, [hour_of(NOW)], store=store, settings=chosen, invoke=invoke, run_id=None)
+    targets: Targets = {"lambda": FunctionTarget(invoke)}
+    tallies = drain(ANALYZE, [hour_of(NOW)], store=store, settings=chosen, targets=targets, run_id=None)
     return sum(tally.processed for tally in tallies.values())
 
 

@@ -60,7 +60,7 @@ def test_every_detail_type_reaches_a_consumers_rule(database: Database, settings
     assert {message["detail-type"] for message in messages} == set(ALL)
     assert {message["source"] for message in messages} == {"media-assets"}
     assert heard(messages) == {
-        str(CAT.item_id): ["ImageProcessed", "AnalysisComplete", "EmbeddingStored", "ItemErased"],
+        str(CAT.item_id): ["ImageProcessed", "AnalysisComplete", "EmbeddingStored", "DetectionsCompleted", "ItemErased"],
         str(DOG.item_id): ["UploadRejected"],
     }
     assert messages[0]["detail"]["original_key"] == "cat.jpg"
@@ -116,6 +116,6 @@ def test_the_command_publishes_until_sigterm_and_ends_well(
     finally:
         process.kill()
     assert process.returncode == 0
-    assert said == "published 3 events: 1 AnalysisComplete, 1 EmbeddingStored, 1 ImageProcessed\n"
+    assert said == "published 4 events: 1 AnalysisComplete, 1 DetectionsCompleted, 1 EmbeddingStored, 1 ImageProcessed\n"
     assert logged.rstrip().endswith(f"publishing on {consumer.bus}")
-    assert len(consumer.messages()) == 3
+    assert len(consumer.messages()) == 4

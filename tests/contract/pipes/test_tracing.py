@@ -1,36 +1,28 @@
-"""What a function is told of the batch it gets, and what comes of it: ids from the upload to the event and back."""
+"""What a worker is told of the batch it gets, and what comes of it: ids from the upload to the event and back."""
 
 from __future__ import annotations
 
 import json
 
-from tests.contract.pipes.conftest import PROBED, Machine
+from tests.contract.pipes.machine import Machine
 
 # Logs what Dagster passed on beside the request.
-ECHO = (
-    PROBED
-    + """
+PROGRAM = """
 import json
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, decode_param
-from lambdas.runtime.entrypoint import lambda_handler
-from lambdas.runtime.step import StepResult
 
-truth = lambda_handler("probe", lambda item, context: StepResult(PROBED))
-
-def handler(event, context):
-    answer = truth(event, context)
-    opened, *others = answer["messages"]
+def edit(event, answer):
+    *others, closed = answer["messages"]
     extras = decode_param(event[DAGSTER_PIPES_CONTEXT_ENV_VAR])["data"]["extras"]
-    said = {**opened, "method": "log", "params": {"message": json.dumps({"extras": extras}), "level": "INFO"}}
-    return {**answer, "messages": [opened, said, *others]}
+    said = {**closed, "method": "log", "params": {"message": json.dumps({"extras": extras}), "level": "INFO"}}
+    return {**answer, "messages": [*others, said, closed]}
 """
-)
 
 
-def test_ids_go_from_the_upload_to_the_function_and_into_the_event(machine: Machine) -> None:
-    machine.configure(MEDIA_DISPATCH_THREADS="1")
-    machine.deploy(ECHO)
-    machine.upload("a.jpg", "b.jpg", "c.jpg")
+def test_ids_go_from_the_upload_to_the_worker_and_into_the_event(machine: Machine) -> None:
+    machine.batches_of(8)
+    machine.deploy(PROGRAM)
+    machine.upload("a", "b", "c")
     run = machine.run()
     assert run.failure is None
 
@@ -39,9 +31,13 @@ def test_ids_go_from_the_upload_to_the_function_and_into_the_event(machine: Mach
     assert set(extras) == {"batch_id", "attempt_id", "items", "correlation_ids"}
     assert (extras["items"], set(extras["correlation_ids"])) == (3, uploads)
 
-    probed = machine.events("MediaProbed")
-    assert {(event.run_id, event.attempt_id) for event in probed} == {(run.result.run_id, extras["attempt_id"])}
-    assert {str(event.correlation_id) for event in probed} == {str(event.causation_id) for event in probed} == uploads
+    found = machine.events("DetectionsCompleted")
+    assert {(event.run_id, event.attempt_id) for event in found} == {(run.result.run_id, extras["attempt_id"])}
+    assert {(event.target, event.target_reason) for event in found} == {
+        (machine.target, {"lambda": "few_items", "ecs": "many_items"}[machine.target])
+    }
+    assert {str(event.correlation_id) for event in found} == uploads
+    assert {event.causation_id for event in found} == {event.event_id for event in machine.events("ThumbnailCreated")}
 
     (figures,) = (json.loads(message) for message in run.messages if message.startswith('{"step"'))
     assert (figures["batch_id"], figures["attempt_id"]) == (extras["batch_id"], extras["attempt_id"])
