@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.config import Config
 
 from media_assets.cli.output import CommandError, err
 from media_assets.eventlog.store import EventStore
@@ -64,4 +65,4 @@ def s3() -> S3Client:
 @cache
 def sqs() -> SQSClient:
     settings()
-    return boto3.client("sqs")
+    return boto3.client("sqs", config=Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2}))

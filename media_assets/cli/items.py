@@ -39,7 +39,7 @@ def upload(
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow until each file is done (detections, too), rejected or failed.")
     ] = False,
-    timeout: Annotated[float, typer.Option(help="Give up waiting after this many seconds without progress.", min=1)] = 600,
+    timeout: Annotated[float, typer.Option(help="Give up waiting after this many seconds without progress.", min=1)] = 1200,
     as_json: Json = False,
 ) -> None:
     """Upload files to the bucket, as any S3 client would.

@@ -6,7 +6,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,19 +135,19 @@ def follow(
     step is, detection too, which may wait a while for company on its way to a task.
 
     One that was replaced by a newer upload of its key ends as failed with code `superseded`; those still unfinished
-    after `timeout_seconds` without any progress as failed with code `timeout`, though the system goes on with them.
+    after `timeout_seconds` in which not one step of any ended as failed with code `timeout`, though the system goes on.
     Those that wait for money end so at once, with code `over_budget`.
     """
     waiting = {upload.item_id: upload for upload in uploads}
     for upload in uploads:
         if waiting[upload.item_id] is not upload:
             upload.finish("failed", "superseded", "a later file of this call has the same key")
-    deadline = time.monotonic() + timeout_seconds
+    deadline, steps_ended = time.monotonic() + timeout_seconds, 0
     while waiting and time.monotonic() < deadline:
-        finished = _finish(engine, waiting)
-        for item_id in finished:
+        for item_id in _finish(engine, waiting):
             del waiting[item_id]
-        if finished:
+        # Of many files the first one may be done long after the last one's first step.
+        if steps_ended != (steps_ended := _steps_ended(engine, waiting)):
             deadline = time.monotonic() + timeout_seconds
         on_progress(len(uploads) - len(waiting))
         if waiting:
@@ -164,6 +164,14 @@ def waits_for_money(stop: Stop) -> str:
 
 def _is_hidden(name: Path) -> bool:
     return any(part.startswith(".") for part in name.parts)
+
+
+def _steps_ended(engine: Engine, items: Iterable[uuid.UUID]) -> int:
+    with engine.connect() as connection:
+        counted = connection.execute(
+            text("SELECT count(*) FROM steps WHERE item_id = ANY(:ids) AND state <> 'pending'"), {"ids": list(items)}
+        )
+        return int(counted.scalar_one())
 
 
 def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import EndpointConnectionError, HTTPClientError
 from sqlalchemy import text
 
 from media_assets.cli import connection
@@ -101,7 +101,7 @@ def _queue_depths(sqs: SQSClient, queue_url: str) -> dict[str, dict[str, int]] |
     if nobody answers."""
     try:
         uploads = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
-    except HTTPClientError:
+    except (EndpointConnectionError, HTTPClientError):
         return None
     depths = {"uploads": _depth(uploads)}
     if "RedrivePolicy" in uploads:

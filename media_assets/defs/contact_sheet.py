@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from dagster import MetadataValue
 from PIL import Image
 from sqlalchemy import Connection, Engine, text
@@ -54,7 +54,8 @@ def contact_sheet(
     *,
     style: Style = PICTURES,
 ) -> MetadataValue | None:
-    """A sheet of the items' thumbnails, or of the hour's newest if there are no items; None without thumbnails.
+    """A sheet of the items' thumbnails, or of the hour's newest if there are no items; None without thumbnails, or if S3 can't
+    be reached: a run in an outage has to get as far as the step whose target is down, for its breaker to open.
 
     Composed, stored and recorded; the assets of one run that show the same pictures share a sheet.
     """
@@ -105,6 +106,8 @@ def contact_sheet(
             picture.load()
         except (ClientError, OSError):
             continue  # one that is gone or broken is left out; the check on thumbnails tells
+        except BotoCoreError:
+            return None
         picture.thumbnail((style.cell_px, style.cell_px))
         found = boxes.get(row.item_id)
         shown[row.item_id] = with_boxes(picture, found, row.width, row.height) if found else picture

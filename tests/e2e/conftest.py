@@ -27,8 +27,9 @@ class RunningStack:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        # What a killed run had claimed, and a target that was down, is tried again sooner than by default.
-        self.stack = Stack(Settings(state_dir=state_dir, lease_seconds=10, retry_base_seconds=3))
+        # What a killed run had claimed, and a target that was down, is tried again sooner than by default. A dozen photos
+        # are worth a task on ECS.
+        self.stack = Stack(Settings(state_dir=state_dir, lease_seconds=10, retry_base_seconds=3, ecs_min_items=10))
         self.environment: dict[str, str] = {}
 
     def up(self) -> None:

@@ -22,7 +22,7 @@ def test_a_photo_is_erased_with_everything_and_its_key_begins_anew(running: Runn
     [receipt] = running.json("erase", key, "--yes")
 
     removed = receipt["removed"]
-    assert (removed["payloads"], removed["vectors"], removed["object_versions"]) == (5, 1, 1)
+    assert (removed["payloads"], removed["vectors"], removed["object_versions"]) == (6, 1, 1)
     assert removed["derived_objects"] >= 3
     assert removed["contact_sheets"] >= 1
     assert objects(running, key) == objects(running, f"derived/{item_id}/") == []

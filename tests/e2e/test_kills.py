@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-import time
 from collections import Counter
 from contextlib import suppress
 
@@ -13,7 +12,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from media_assets.local.processes import marked
+from media_assets.local.processes import MARK, marked
 from tests.e2e.conftest import RunningStack
 
 pytestmark = pytest.mark.timeout(600)
@@ -37,6 +36,11 @@ def processes_of(running: RunningStack, part: str) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
             found += process.children(recursive=True)
     return list(dict.fromkeys(found))
+
+
+def tasks_of(running: RunningStack) -> list[psutil.Process]:
+    """Processes of tasks on ECS."""
+    return [process for process in psutil.process_iter() if _mark(process).startswith(f"container:{running.state_dir}/")]
 
 
 def kill(processes: list[psutil.Process]) -> int:
@@ -69,7 +73,14 @@ def assert_nothing_was_lost(running: RunningStack, user: str, keys: list[str]) -
     running.eventually(all_done, seconds=180)
     events = running.sql("SELECT item_id, type FROM events WHERE user_id = %s", user)
     counts = Counter(kind for _, kind in events)
-    for once_each in ("UploadReceived", "MediaProbed", "ThumbnailCreated", "AnalysisCompleted", "EmbeddingStored"):
+    for once_each in (
+        "UploadReceived",
+        "MediaProbed",
+        "ThumbnailCreated",
+        "AnalysisCompleted",
+        "EmbeddingStored",
+        "DetectionsCompleted",
+    ):
         assert counts[once_each] == len(keys), counts
     assert Counter(events).most_common(1)[0][1] == 1, "an event is there twice"
     assert running.json("replay", "--verify")["identical"]
@@ -108,22 +119,28 @@ def test_the_run_killed_in_mid_work(running: RunningStack) -> None:
     assert_nothing_was_lost(running, user, keys)
 
 
-def test_lambda_workers_killed_again_and_again(running: RunningStack) -> None:
+def test_lambda_workers_and_tasks_killed_again_and_again(running: RunningStack) -> None:
     user = "killed-workers"
     keys = upload(running, user)
     chance = random.Random(1)
-    deadline = time.monotonic() + 8
-    killed = 0
-    while time.monotonic() < deadline:
+    workers_killed = tasks_killed = 0
+
+    def enough_were_killed() -> bool:
+        nonlocal workers_killed, tasks_killed
         workers = [
             process for process in processes_of(running, "emulator") if "ministack-lambda-" in " ".join(_command(process))
         ]
-        if workers:
-            killed += kill([chance.choice(workers)])
-        time.sleep(0.5)
-    assert killed
+        if workers and workers_killed < 3:
+            workers_killed += kill([chance.choice(workers)])
+        tasks_killed += kill(tasks_of(running)[:1])
+        return workers_killed >= 3 and tasks_killed >= 2
+
+    running.eventually(enough_were_killed)
 
     assert_nothing_was_lost(running, user, keys)
+    query = "SELECT count(*) FROM events WHERE user_id = %s AND type = 'DetectionsCompleted' AND target = 'ecs'"
+    assert running.sql(query, user)[0][0]
+    assert tasks_of(running) == []
 
 
 def test_the_emulator_killed_before_anybody_read_the_notifications(running: RunningStack) -> None:
@@ -132,6 +149,7 @@ def test_the_emulator_killed_before_anybody_read_the_notifications(running: Runn
     kill(processes_of(running, "dagster"))
     keys = upload(running, user)
     kill(processes_of(running, "emulator"))
+    assert running.json("status")["queues"] is None  # and the rest is told all the same
     running.up()
 
     assert_nothing_was_lost(running, user, keys)
@@ -142,3 +160,10 @@ def _command(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def _mark(process: psutil.Process) -> str:
+    try:
+        return process.environ().get(MARK, "") if process.status() != psutil.STATUS_ZOMBIE else ""
+    except psutil.Error:
+        return ""

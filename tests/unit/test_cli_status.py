@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
+from media_assets.cli import connection
 from media_assets.dispatch.breakers import trip
 from media_assets.eventlog.store import EventStore
+from media_assets.local.ports import free_port
 from tests.conftest import Database
 from tests.unit.command_line import said, talking_to, told
 from tests.unit.eventlog.lives import Life
@@ -33,6 +35,18 @@ def test_detection_is_a_step_like_the_others(store: EventStore) -> None:
     store.append([cat.detections()])
     assert told("status")["items"] == {"done": 1}
     assert "detect" in said("status")
+
+
+def test_it_tells_of_everything_else_while_nobody_answers_for_the_queue(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    connection.sqs.cache_clear()
+    trip(store.engine, "detect@ecs", "S3 can't be reached", base_seconds=60, max_seconds=60)
+    document = told("status")
+    assert document["queues"] is None
+    assert [each["target"] for each in document["breakers"]] == ["detect@ecs"]
+    assert "queues can't be asked" in said("status")
 
 
 def test_targets_that_failed_are_named_until_they_answer(store: EventStore) -> None:

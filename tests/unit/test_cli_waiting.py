@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -39,6 +40,23 @@ def test_following_ends_where_an_item_waits_for_money(store: EventStore) -> None
     follow(store.engine, uploads, timeout_seconds=1)
     assert [(each.state, each.code) for each in uploads] == [("failed", "over_budget"), ("failed", "timeout"), ("done", None)]
     assert uploads[0].message == WAITS.format(day)
+
+
+def test_a_step_that_ends_is_progress(store: EventStore) -> None:
+    cat = Life()
+    store.append([cat.upload()])
+    told = [cat.probed(), cat.thumbnails(), cat.analysis(), cat.embedding(), cat.detections()]
+    upload = on_its_way(cat)
+
+    def tell(finished: int) -> None:
+        if told:
+            time.sleep(0.3)
+            store.append([told.pop(0)])
+
+    began = time.monotonic()
+    follow(store.engine, [upload], timeout_seconds=2, on_progress=tell)
+    assert time.monotonic() - began > 2
+    assert upload.state == "done"
 
 
 def test_only_todays_stop_with_nothing_under_way_counts(store: EventStore) -> None:

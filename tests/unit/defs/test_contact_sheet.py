@@ -6,11 +6,14 @@ import io
 import re
 import uuid
 
+import boto3
 import pytest
+from botocore.config import Config
 from PIL import Image
 from sqlalchemy import text
 
 from media_assets.defs.contact_sheet import BOXES, PICTURES, Style, compose, contact_sheet
+from media_assets.local.ports import free_port
 from media_assets.steps.reprocess import request_reprocessing
 from tests.unit.defs.gallery import HOUR, Gallery
 
@@ -121,6 +124,13 @@ def test_thumbnails_that_are_gone_or_broken_are_left_out(gallery: Gallery) -> No
     gallery.thumbnailed(cut, of_256=gallery.thumbnail(cut, 256, whole[:-40]))
     key = sheet_of(gallery, fine, gone, broken, cut)
     assert recorded(gallery) == {key: [fine]}
+
+
+def test_without_s3_there_is_no_sheet_and_no_error(gallery: Gallery) -> None:
+    endpoint_url = f"http://127.0.0.1:{free_port()}"
+    nobody = boto3.client("s3", endpoint_url=endpoint_url, config=Config(retries={"total_max_attempts": 1}))
+    assert contact_sheet(nobody, gallery.store.engine, gallery.bucket, BASE, [gallery.done()], HOUR) is None
+    assert recorded(gallery) == {}
 
 
 def test_what_was_detected_is_drawn_on_a_sheet_of_its_own(gallery: Gallery) -> None:
