@@ -222,7 +222,7 @@ def test_only_steps_that_call_models_know_the_name_of_the_key_and_nothing_holds_
 
 @pytest.mark.parametrize(
     ("stage", "days", "log_groups", "concurrency", "alarms"),
-    [("local", 7, 6, None, 0), ("dev", 7, 7, 10, 7), ("prod", 90, 7, 50, 7)],
+    [("local", 7, 6, None, 0), ("dev", 7, 7, 15, 7), ("prod", 90, 7, 50, 7)],
 )
 def test_stages_differ_in_logs_concurrency_and_alarms(
     templates: dict[str, Template], stage: str, days: int, log_groups: int, concurrency: int | None, alarms: int
