@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aws_cdk import Duration, RemovalPolicy
-from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_logs import LogGroup, RetentionDays
 from aws_cdk.aws_s3 import ObjectLockRetention
+from constructs import Construct
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class Stage:
     """Whether the outbox relay is an ECS service; the one-machine stack runs it as a process."""
     task_image_given: bool
     """Whether the deployer names the image of tasks; the one-machine stack runs their commands without one."""
+
+    def log_group(self, scope: Construct, id: str, name: str) -> LogGroup:
+        """A log group that keeps what is written for as long as this stage does."""
+        return LogGroup(scope, id, log_group_name=name, retention=self.log_retention, removal_policy=self.logs_removal)
 
 
 STAGES = {

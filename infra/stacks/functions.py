@@ -8,7 +8,6 @@ from tempfile import TemporaryDirectory
 from aws_cdk import Annotations, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.bundles import write_bundle
@@ -35,13 +34,7 @@ class StepFunctions(Construct):
 def _function(scope: Construct, step: Step, stage: Stage, access: StepAccess, layer_dir: Path | None) -> lambda_.Function:
     id = step.name.capitalize()
     name = f"media-assets-{stage.name}-{step.name}"
-    log_group = logs.LogGroup(
-        scope,
-        f"{id}Logs",
-        log_group_name=f"/aws/lambda/{name}",
-        retention=stage.log_retention,
-        removal_policy=stage.logs_removal,
-    )
+    log_group = stage.log_group(scope, f"{id}Logs", f"/aws/lambda/{name}")
     role = iam.Role(scope, f"{id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
     log_group.grant_write(role)
     for statement in access.rights(step):

@@ -10,7 +10,6 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -70,13 +69,7 @@ class Relay(Construct):
             allowed_pattern=f"arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{{12}}:secret:{secret_name}-[A-Za-z0-9]{{6}}",
         )
         database_url = secretsmanager.Secret.from_secret_complete_arn(self, "DatabaseUrl", secret_arn.value_as_string)
-        log_group = logs.LogGroup(
-            self,
-            "Logs",
-            log_group_name=f"/ecs/{name}",
-            retention=stage.log_retention,
-            removal_policy=stage.logs_removal,
-        )
+        log_group = stage.log_group(self, "Logs", f"/ecs/{name}")
         task = ecs.FargateTaskDefinition(self, "Task", family=name, cpu=256, memory_limit_mib=512)
         task.add_container(
             "relay",

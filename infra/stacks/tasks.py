@@ -9,7 +9,6 @@ from __future__ import annotations
 from aws_cdk import CfnParameter, Duration, Stack
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.stacks.step_access import StepAccess
@@ -46,13 +45,7 @@ class StepTasks(Construct):
     ) -> ecs.FargateTaskDefinition:
         id = step.name.capitalize()
         name = f"media-assets-{stage.name}-{step.name}"
-        log_group = logs.LogGroup(
-            self,
-            f"{id}Logs",
-            log_group_name=f"/ecs/{name}",
-            retention=stage.log_retention,
-            removal_policy=stage.logs_removal,
-        )
+        log_group = stage.log_group(self, f"{id}Logs", f"/ecs/{name}")
         definition = ecs.FargateTaskDefinition(
             self, id, family=name, cpu=int(size.vcpus * 1024), memory_limit_mib=size.memory_mb
         )

@@ -5,7 +5,6 @@ It works on a thumbnail, never on the original: small, upright, sRGB, and decode
 
 from __future__ import annotations
 
-import io
 from typing import Any, Literal
 
 from PIL import Image
@@ -15,6 +14,7 @@ from lambdas.analyze.schema import Analysis
 from lambdas.runtime.contract import BatchItem, ErrorCode
 from lambdas.runtime.entrypoint import lambda_handler
 from lambdas.runtime.step import StepContext, StepError, StepResult
+from lambdas.runtime.vision.thumbnails import PictureFacts
 
 
 class _Parameters(BaseModel):
@@ -28,15 +28,8 @@ class _Parameters(BaseModel):
     max_answer_tokens: int = Field(default=8192, ge=1)
 
 
-class _Input(BaseModel):
-    """`width` and `height` are the upright original's; `thumbnails` maps a size to its key."""
-
-    model_config = ConfigDict(frozen=True)
-
-    thumbnails: dict[int, str]
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
-    exif: dict[str, Any] = {}
+class _Input(PictureFacts):
+    exif: dict[str, Any] = Field(default_factory=dict)
 
 
 def process(item: BatchItem, context: StepContext) -> StepResult:
@@ -51,14 +44,10 @@ def process(item: BatchItem, context: StepContext) -> StepResult:
         fields = ", ".join(str(fault["loc"][0]) for fault in error.errors())
         raise StepError(ErrorCode.MODEL_NOT_CONFIGURED, f"the recipe's parameters are unusable: {fields}") from None
     facts = _Input.model_validate(item.input)
-    if parameters.input_px not in facts.thumbnails:
-        raise StepError(ErrorCode.MODEL_NOT_CONFIGURED, f"there is no thumbnail of {parameters.input_px} px")
+    facts.require(parameters.input_px)
 
     def picture() -> Image.Image:
-        body = context.storage.read_key(item.bucket, facts.thumbnails[parameters.input_px])
-        image = Image.open(io.BytesIO(body), formats=["WEBP"])
-        image.load()
-        return image
+        return facts.read(item, context, parameters.input_px)
 
     def result(analysis: Analysis) -> dict[str, Any]:
         return {

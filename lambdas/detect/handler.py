@@ -5,8 +5,6 @@ It works on a thumbnail, as `analyze` does, so it decodes nothing that a strange
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +17,7 @@ from lambdas.runtime.vision import nanodet
 from lambdas.runtime.vision.coco import COCO_NAMES
 from lambdas.runtime.vision.detection import Detection
 from lambdas.runtime.vision.picture import opaque
+from lambdas.runtime.vision.thumbnails import PictureFacts
 
 EMBEDDED_MODEL = "local/nanodet-g-416"
 MOST_DETECTIONS = 100
@@ -37,14 +36,6 @@ class _Parameters(BaseModel):
     min_confidence: float = Field(gt=0, le=1)
 
 
-class _Input(BaseModel):
-    """`width` and `height` are the upright original's; `thumbnails` maps a size to its key."""
-
-    thumbnails: dict[int, str]
-    width: int = Field(ge=1)
-    height: int = Field(ge=1)
-
-
 def process(item: BatchItem, context: StepContext) -> StepResult:
     """result = {"model", "detections": [{"label", "confidence", "bbox": [x, y, width, height]}]}, at most 100, most
     confident first. Boxes are in pixels of the upright original and inside of it.
@@ -53,11 +44,9 @@ def process(item: BatchItem, context: StepContext) -> StepResult:
     thumbnail size there isn't, MODEL_ANSWER_INVALID when the model fails at this picture, and what the storage raises.
     """
     parameters = context.parameters_as(_Parameters)
-    facts = _Input.model_validate(item.input)
-    if parameters.input_px not in facts.thumbnails:
-        raise StepError(ErrorCode.MODEL_NOT_CONFIGURED, f"there is no thumbnail of {parameters.input_px} px")
-    body = context.storage.read_key(item.bucket, facts.thumbnails[parameters.input_px])
-    picture = opaque(Image.open(io.BytesIO(body), formats=["WEBP"]))
+    facts = PictureFacts.model_validate(item.input)
+    facts.require(parameters.input_px)
+    picture = opaque(facts.read(item, context, parameters.input_px))
     detections = []
     for found in _detect(picture, parameters, item.bucket):
         bbox = found.pixels(facts.width, facts.height)

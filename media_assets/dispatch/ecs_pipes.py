@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from dagster import AssetExecutionContext, open_pipes_session
+from dagster import AssetExecutionContext
 from dagster._core.pipes.utils import PipesEnvContextInjector
 
 from lambdas.runtime.contract import ErrorCode, Manifest, ObjectReference, StepRequest
 from media_assets.dispatch.backoff import backoff
-from media_assets.dispatch.ecs_tasks import Task, end_without_answer, may_be_tried_again, task_of
+from media_assets.dispatch.ecs_tasks import Task, described_tasks, end_without_answer, may_be_tried_again, task_of
 from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, TargetUnavailableError
 from media_assets.dispatch.lambda_pipes import function_error
 from media_assets.dispatch.manifest import read_manifest
 from media_assets.dispatch.parcels import Parcels, s3_for
 from media_assets.dispatch.proof import verify_objects
-from media_assets.dispatch.sessions import AnswerMessageReader, extras_of
+from media_assets.dispatch.sessions import AnswerMessageReader, batch_session
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, TaskSize
 
@@ -109,18 +109,8 @@ class EcsTarget:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, request: StepRequest) -> Manifest:
-        reader = AnswerMessageReader()
-        with open_pipes_session(
-            context=self._context,
-            context_injector=PipesEnvContextInjector(),
-            message_reader=reader,
-            extras=extras_of(request),
-        ) as session:
-            event = {
-                "request": request.model_dump(mode="json"),
-                "task": {"seconds": self._size.timeout_seconds, "memory_mb": self._size.memory_mb},
-                **session.get_bootstrap_env_vars(),
-            }
+        with batch_session(self._context, PipesEnvContextInjector(), request) as (event, reader):
+            event["task"] = {"seconds": self._size.timeout_seconds, "memory_mb": self._size.memory_mb}
             arn = self._start(request.attempt_id, self._parcels.send(request.attempt_id, event))
             try:
                 task, outlived = self._watch(arn, request.attempt_id, reader)
@@ -171,11 +161,9 @@ class EcsTarget:
         """The task of this run that was started for an attempt, if ECS says that there is one."""
         cluster = self._settings.ecs_cluster
         try:
-            pages = self._ecs.get_paginator("list_tasks").paginate(cluster=cluster, startedBy=self._context.run.run_id)
-            for arns in (page["taskArns"] for page in pages if page["taskArns"]):
-                for task in self._ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"]:
-                    if attempt_id in json.dumps(task.get("overrides", {})):
-                        return task["taskArn"]
+            for task in described_tasks(self._ecs, cluster, startedBy=self._context.run.run_id):
+                if attempt_id in json.dumps(task.get("overrides", {})):
+                    return task["taskArn"]
         except (ClientError, BotoCoreError) as error:
             self._context.log.warning(f"{self._family}: ECS can't be asked for a task ({type(error).__name__})")
         return None

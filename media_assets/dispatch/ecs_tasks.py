@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lambdas.runtime.contract import ErrorCode
 from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, TargetUnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.type_defs import TaskTypeDef
 
 _OF_CAPACITY = re.compile(r"^(RESOURCE:|AGENT$)|[Cc]apacity is unavailable|limit on the number of|[Rr]ate exceeded")
 _OF_RATE = {"ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException"}
@@ -45,6 +49,13 @@ class Task:
     @property
     def has_started(self) -> bool:
         return self.status not in {"PROVISIONING", "PENDING", "ACTIVATING"}
+
+
+def described_tasks(ecs: ECSClient, cluster: str, **which: Any) -> Iterator[TaskTypeDef]:
+    """The tasks that ListTasks finds by its parameters `which`, as DescribeTasks tells of them. Raises botocore's errors."""
+    for page in ecs.get_paginator("list_tasks").paginate(cluster=cluster, **which):
+        if page["taskArns"]:
+            yield from ecs.describe_tasks(cluster=cluster, tasks=page["taskArns"])["tasks"]
 
 
 def task_of(described: Mapping[str, Any], container: str) -> Task:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from dagster import AssetExecutionContext, open_pipes_session
+from dagster import AssetExecutionContext
 from dagster_aws.pipes import PipesLambdaEventContextInjector
 
 from lambdas.runtime.contract import MAX_INLINE_BYTES, ErrorCode, Manifest, StepRequest
@@ -25,7 +25,7 @@ from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, 
 from media_assets.dispatch.manifest import read_manifest
 from media_assets.dispatch.parcels import Parcels, refuse_constant, s3_for
 from media_assets.dispatch.proof import verify_objects
-from media_assets.dispatch.sessions import AnswerMessageReader, extras_of
+from media_assets.dispatch.sessions import batch_session
 from media_assets.settings import Settings
 from media_assets.steps.step import Step
 
@@ -65,14 +65,7 @@ class LambdaTarget:
         Raises TargetUnavailableError (unreachable, throttled, misconfigured), BatchDiedError (killed in mid-batch),
         BatchInterruptedError (killed before that) or ManifestError (the answer doesn't account for the batch).
         """
-        reader = AnswerMessageReader()
-        with open_pipes_session(
-            context=self._context,
-            context_injector=PipesLambdaEventContextInjector(),
-            message_reader=reader,
-            extras=extras_of(request),
-        ) as session:
-            event = {"request": request.model_dump(mode="json"), **session.get_bootstrap_env_vars()}
+        with batch_session(self._context, PipesLambdaEventContextInjector(), request) as (event, reader):
             answer = self._ask(request.attempt_id, event)
             if isinstance(answer, dict):
                 reader.consume(answer.get("messages", ()))

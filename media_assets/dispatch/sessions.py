@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dagster import PipesMessageReader
+from dagster import AssetExecutionContext, PipesContextInjector, PipesMessageReader, open_pipes_session
 from dagster_pipes import PipesParams
 
 from lambdas.runtime.contract import StepRequest
@@ -45,10 +45,17 @@ class AnswerMessageReader(PipesMessageReader):
         return "Attempted to read messages from the answer to a batch."
 
 
-def extras_of(request: StepRequest) -> dict[str, Any]:
-    return {
+@contextmanager
+def batch_session(
+    context: AssetExecutionContext, injector: PipesContextInjector, request: StepRequest
+) -> Iterator[tuple[dict[str, Any], AnswerMessageReader]]:
+    """A Pipes session for one batch: the event to send, and the reader for the messages that come back."""
+    reader = AnswerMessageReader()
+    extras = {
         "batch_id": request.batch_id,
         "attempt_id": request.attempt_id,
         "items": len(request.items),
         "correlation_ids": [item.correlation_id for item in request.items],
     }
+    with open_pipes_session(context=context, context_injector=injector, message_reader=reader, extras=extras) as session:
+        yield {"request": request.model_dump(mode="json"), **session.get_bootstrap_env_vars()}, reader

@@ -5,15 +5,15 @@ Nobody takes their answers any more, and what they work on is pending again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from dagster import DagsterInstance
 
+from media_assets.dispatch.ecs_tasks import described_tasks
+
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
-    from mypy_boto3_ecs.type_defs import TaskTypeDef
 
 _REASON = "the run that started this task has ended"
 
@@ -29,15 +29,10 @@ def stop_orphaned_tasks(instance: DagsterInstance, ecs: ECSClient, cluster: str)
         ecs.stop_task(cluster=cluster, task=task, reason=_REASON)
         return task
 
-    orphans = [task["taskArn"] for task in _running(ecs, cluster) if _is_over(instance, task.get("startedBy"))]
+    running = described_tasks(ecs, cluster, desiredStatus="RUNNING")
+    orphans = [task["taskArn"] for task in running if _is_over(instance, task.get("startedBy"))]
     with ThreadPoolExecutor() as pool:  # the emulator answers when the task has ended, after its grace period at the latest
         return list(pool.map(stop, orphans))
-
-
-def _running(ecs: ECSClient, cluster: str) -> Iterator[TaskTypeDef]:
-    for page in ecs.get_paginator("list_tasks").paginate(cluster=cluster, desiredStatus="RUNNING"):
-        if page["taskArns"]:
-            yield from ecs.describe_tasks(cluster=cluster, tasks=page["taskArns"])["tasks"]
 
 
 def _is_over(instance: DagsterInstance, run_id: str | None) -> bool:

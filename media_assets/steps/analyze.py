@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from lambdas.runtime.contract import ItemOutcome
 from media_assets.eventlog.catalogue import AnalysisCompleted
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, Work
+from media_assets.steps.thumbnail import picture_facts
 
 
 class Analyze(Step):
@@ -45,18 +46,7 @@ class Analyze(Step):
         return (settings.analyze_max_tokens_in, settings.analyze_max_answer_tokens)
 
     def inputs(self, connection: Connection, works: Sequence[Work]) -> dict[uuid.UUID, dict[str, Any]]:
-        rows = connection.execute(
-            text("""
-                SELECT i.item_id, i.width, i.height, i.exif, jsonb_object_agg(t.size, t.key) AS thumbnails
-                FROM items i JOIN thumbnails t USING (item_id, version_id)
-                WHERE i.item_id = ANY(:ids) GROUP BY i.item_id
-            """),
-            {"ids": [work.item_id for work in works]},
-        )
-        return {
-            row.item_id: {"width": row.width, "height": row.height, "exif": row.exif, "thumbnails": row.thumbnails}
-            for row in rows
-        }
+        return picture_facts(connection, works, "width", "height", "exif")
 
     def payload(self, work: Work, outcome: ItemOutcome) -> AnalysisCompleted:
         result = outcome.result or {}

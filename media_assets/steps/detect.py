@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from lambdas.runtime.contract import ItemOutcome
 from media_assets.eventlog.catalogue import Detection, DetectionsCompleted
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, TaskSize, Work
+from media_assets.steps.thumbnail import picture_facts
 
 
 class Detect(Step):
@@ -37,15 +38,7 @@ class Detect(Step):
         }
 
     def inputs(self, connection: Connection, works: Sequence[Work]) -> dict[uuid.UUID, dict[str, Any]]:
-        rows = connection.execute(
-            text("""
-                SELECT i.item_id, i.width, i.height, jsonb_object_agg(t.size, t.key) AS thumbnails
-                FROM items i JOIN thumbnails t USING (item_id, version_id)
-                WHERE i.item_id = ANY(:ids) GROUP BY i.item_id
-            """),
-            {"ids": [work.item_id for work in works]},
-        )
-        return {row.item_id: {"width": row.width, "height": row.height, "thumbnails": row.thumbnails} for row in rows}
+        return picture_facts(connection, works, "width", "height")
 
     def payload(self, work: Work, outcome: ItemOutcome) -> DetectionsCompleted:
         result = outcome.result or {}

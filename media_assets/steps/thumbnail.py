@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import uuid
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection, text
 
 from lambdas.runtime.contract import ItemOutcome
 from media_assets.eventlog.catalogue import Thumbnail, ThumbnailCreated
@@ -46,3 +50,18 @@ class MakeThumbnails(Step):
                 for output in outcome.outputs
             ),
         )
+
+
+def picture_facts(
+    connection: Connection, works: Sequence[Work], *columns: Literal["width", "height", "exif"]
+) -> dict[uuid.UUID, dict[str, Any]]:
+    """By item, for the steps that look at a thumbnail: what was measured of the original, and each size's key."""
+    rows = connection.execute(
+        text(f"""
+            SELECT i.item_id, {", ".join(f"i.{column}" for column in columns)}, jsonb_object_agg(t.size, t.key) AS thumbnails
+            FROM items i JOIN thumbnails t USING (item_id, version_id)
+            WHERE i.item_id = ANY(:ids) GROUP BY i.item_id
+        """),
+        {"ids": [work.item_id for work in works]},
+    )
+    return {row.pop("item_id"): row for row in map(dict, rows.mappings())}

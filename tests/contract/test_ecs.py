@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from textwrap import dedent
@@ -22,6 +22,7 @@ from media_assets.local.emulator import CREDENTIALS, REGION, WORKER_THREADS, Emu
 from media_assets.local.orphaned_tasks import stop_orphaned_tasks
 from media_assets.local.ports import free_port
 from media_assets.local.processes import MARK, marked
+from tests.waiting import eventually
 
 LOG_GROUP = "/ecs/tasks"
 CLUSTER = "workers"
@@ -104,15 +105,6 @@ def mark_of(process: psutil.Process) -> str:
         return process.environ().get(MARK, "") if process.status() != psutil.STATUS_ZOMBIE else ""
     except psutil.Error:
         return ""
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 15) -> Any:
-    """What `holds()` returns once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        assert time.monotonic() < deadline, f"still not so after {seconds} s"
-        time.sleep(0.02)
-    return result
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.claims import Claims
 from media_assets.steps.detect import Detect
-from media_assets.steps.step import Work
 from tests.unit.detecting import PARAMETERS
+from tests.unit.dispatch.works import work
 from tests.unit.eventlog.lives import HOUR, Life
 
 OWN = {
@@ -30,22 +29,8 @@ CAT = {"label": "cat", "confidence": 0.9, "bbox": [0, 10, 30, 20]}
 
 
 def payload(result: dict[str, Any]) -> DetectionsCompleted:
-    work = Work(
-        item_id=uuid.UUID(int=7),
-        user_id="ada",
-        bucket="photos",
-        key="uploads/ada/cat.jpg",
-        version_id="v1",
-        size_bytes=1000,
-        pixels=1200,
-        hour=datetime(2026, 7, 1, 12, tzinfo=UTC),
-        step="detect",
-        generation=0,
-        failures=0,
-        attempt=1,
-        input={"width": 30, "height": 40, "thumbnails": {}},
-    )
-    return Detect().payload(work, ItemOutcome(item_id=str(work.item_id), result=result))
+    cat = replace(work("detect"), input={"width": 30, "height": 40, "thumbnails": {}})
+    return Detect().payload(cat, ItemOutcome(item_id=str(cat.item_id), result=result))
 
 
 def test_detections_are_recorded_with_the_model_that_made_them() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from media_assets.local.containers.engine import all_hold
 from media_assets.local.containers.output import STDERR, STDOUT, Line, Output
 from media_assets.local.emulator import WORKER_NICENESS, WORKER_THREADS
 from media_assets.local.processes import MARK, marked
+from tests import waiting
 
 Run = Callable[..., Any]
 MIB = 1024 * 1024
@@ -37,13 +39,7 @@ def of_engine(engine: ContainerEngine) -> list[psutil.Process]:
     return found
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 10) -> Any:
-    """What `holds()` returns once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        assert time.monotonic() < deadline, f"still not so after {seconds} s"
-        time.sleep(0.01)
-    return result
+eventually = partial(waiting.eventually, seconds=10)
 
 
 def pid_of(container: Any) -> int:

@@ -6,9 +6,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import boto3
@@ -21,6 +21,7 @@ from media_assets.relay.event_bridge import EventBridge
 from media_assets.relay.lag_metric import LagMetric
 from media_assets.relay.service import Relay
 from media_assets.settings import Settings
+from tests import waiting
 from tests.conftest import Database
 
 ALL = tuple(PUBLISHED.values())
@@ -129,8 +130,4 @@ def relay(settings: Settings, client: Any, consumer: Consumer) -> Relay:
     return Relay(settings, EventBridge(client, consumer.bus).put, metric, print)
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+eventually = partial(waiting.eventually, seconds=30)

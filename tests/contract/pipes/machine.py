@@ -7,7 +7,7 @@ import io
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -332,12 +332,3 @@ def bundle(source: str) -> bytes:
 
 def hours_before(number: int) -> datetime:
     return HOUR - timedelta(hours=number)
-
-
-def eventually(holds: Callable[[], Any], seconds: float = 15) -> Any:
-    """What `holds()` returns once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (result := holds()):
-        assert time.monotonic() < deadline, f"still not so after {seconds} s"
-        time.sleep(0.02)
-    return result

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.contract.pipes.front import Call, Reply
-from tests.contract.pipes.machine import MARKS, Machine, eventually, only_ecs, only_lambda
+from tests.contract.pipes.machine import MARKS, Machine, only_ecs, only_lambda
+from tests.waiting import eventually
 
 LIMIT_SECONDS = 5
 

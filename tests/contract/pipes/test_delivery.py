@@ -19,7 +19,8 @@ from media_assets.settings import Settings, get_settings
 from media_assets.steps.detect import Detect
 from media_assets.steps.step import Work
 from tests.contract.pipes.front import Call, Cut, Reply
-from tests.contract.pipes.machine import BUCKET, CLIENT, DETECT, MARKS, Machine, eventually, only_ecs, only_lambda
+from tests.contract.pipes.machine import BUCKET, CLIENT, DETECT, MARKS, Machine, only_ecs, only_lambda
+from tests.waiting import eventually
 
 # Each time it is something else that it would store.
 PROGRAM = (

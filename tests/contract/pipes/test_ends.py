@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.contract.pipes.front import Reply
-from tests.contract.pipes.machine import MARKS, Machine, eventually, only_ecs
+from tests.contract.pipes.machine import MARKS, Machine, only_ecs
+from tests.waiting import eventually
 
 pytestmark = only_ecs
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from tests.contract.pipes.machine import HOUR, MARKS, Machine, eventually, hours_before
+from tests.contract.pipes.machine import HOUR, MARKS, Machine, hours_before
+from tests.waiting import eventually
 
 PROGRAM = (
     MARKS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -16,6 +15,7 @@ from media_assets.dispatch.targets import Target
 from media_assets.settings import get_settings
 from media_assets.steps.step import Step, TargetName
 from tests.unit.defs.gallery import ANALYSIS, HEIGHT, WIDTH, webp
+from tests.unit.dispatch.works import FunctionTarget
 
 
 def outcome_of(step: str, item: BatchItem) -> ItemOutcome:
@@ -64,19 +64,10 @@ class ProcessingHere(MediaResource):
     """Sends batches to functions of this process."""
 
     def targets(self, context: AssetExecutionContext, step: Step) -> dict[TargetName, Target]:
-        return {name: InThisProcess(lambda item: outcome_of(step.name, item)) for name in step.targets}
-
-
-@dataclass
-class InThisProcess:
-    """A target that computes at once, and has nothing to cancel."""
-
-    outcome: Callable[[BatchItem], ItemOutcome]
-
-    def send(self, request: StepRequest) -> Manifest:
-        return _answer(request, self.outcome)
-
-    def cancel(self) -> None: ...
+        return {
+            name: FunctionTarget(lambda request: _answer(request, lambda item: outcome_of(step.name, item)))
+            for name in step.targets
+        }
 
 
 def _answer(request: StepRequest, outcome: Callable[[BatchItem], ItemOutcome]) -> Manifest:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import boto3
 import psycopg
@@ -24,6 +23,7 @@ from media_assets.relay.lag_metric import LagMetric
 from media_assets.relay.outage import Outage
 from media_assets.relay.service import Relay, RelayBusyError, Stop
 from media_assets.settings import Settings
+from tests import waiting
 from tests.conftest import Database
 from tests.unit.defs.owner import as_owner
 from tests.unit.eventlog.lives import Life
@@ -77,11 +77,7 @@ def start(settings: Settings, aws: str) -> Iterator[Start]:
         relay.end()
 
 
-def eventually(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+eventually = partial(waiting.eventually, seconds=10)
 
 
 def has_taken(bus: Bus, number: int) -> bool:
