@@ -86,6 +86,8 @@ def _metadata(media: MediaResource, step: Step, hour: datetime, tally: Tally, co
         metadata["over_budget"] = counts.over_budget
     if tally.erased:
         metadata["erased"] = tally.erased
+    if len(step.targets) > 1 and tally.targets:
+        metadata["targets"] = ", ".join(f"{target} {count}" for target, count in tally.targets.most_common())
     if tally.reasons:
         metadata["reasons"] = ", ".join(f"{code} {count}" for code, count in tally.reasons.most_common())
     settings = media.settings

@@ -77,6 +77,7 @@ def test_the_pipelines_take_an_upload_all_the_way_and_their_checks_pass(gallery:
                 "bytes": 10,
                 "milliseconds": 14,
                 "dollars": 0.000002,
+                **({"targets": "lambda 2"} if asset == "detections" else {}),
             }
         }
     evaluations = [each for result in results for each in result.get_asset_check_evaluations()]
