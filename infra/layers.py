@@ -53,7 +53,7 @@ def build_layer(step: Step, out: Path) -> int:
         ],
         check=True,
     )
-    bundle = bundle_files(step.name, step.models)
+    bundle = bundle_files(step.name, step.files)
     size = sum(file.stat().st_size for file in [*packages.rglob("*"), *bundle] if file.is_file())
     if size > UNZIPPED_LIMIT_BYTES:
         raise LayerTooLargeError(step.name, size)

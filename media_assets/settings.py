@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from media_assets.cuts import Cut, FixedCut
+
 ModelProvider = Literal["local", "openai"]
 Dollars = Annotated[Decimal, Field(ge=0)]
 UserId = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
@@ -94,6 +96,12 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=100_000_000, gt=0)
     max_pixels: int = Field(default=100_000_000, gt=0)
     """Width times height, as stored; larger pictures are refused before they are decoded."""
+    max_video_bytes: int = Field(default=2_000_000_000, gt=0)
+    max_video_pixels: int = Field(default=36_000_000, gt=0)
+    """Of one frame, as stored: 8K has 33 million."""
+    max_video_seconds: float = Field(default=4 * 3600, gt=0)
+    max_video_frames: int = Field(default=1_000_000, gt=0)
+    """Duration times frame rate; four hours at 60 a second have 864,000."""
 
     # What work costs: list prices of us-east-1 and of OpenAI, 2025. Whatever is recorded is recorded at these.
     lambda_gb_second_dollars: Dollars = Decimal("0.0000166667")
@@ -127,6 +135,9 @@ class Settings(BaseSettings):
     analyze_model: str = Field(default_factory=lambda fields: _model_defaults(fields).analyze_model)
     analyze_input_px: int = Field(default=800, gt=0)
     """Which thumbnail the analysis looks at, by its long side; one of `thumbnail_sizes_px`."""
+    vary_model: str | None = Field(default_factory=lambda fields: _chat_model(fields))
+    """A hosted chat model that varies the text of a job; unset: the one that analyses pictures, if that is a hosted one, else
+    none, and jobs that ask for variations are refused."""
     embed_model: str = Field(default_factory=lambda fields: _model_defaults(fields).embed_model)
     embed_dimensions: int = Field(default_factory=lambda fields: _model_defaults(fields).embed_dimensions, gt=0)
     detect_model: str = EMBEDDED_DETECTOR
@@ -140,6 +151,25 @@ class Settings(BaseSettings):
     """Which thumbnail the detector looks at, by its long side; unset: the one nearest to 800."""
     detect_min_confidence: float = Field(default=0.4, ge=0.01, le=1)
     """From which confidence on a thing counts as found."""
+    frames_per_minute: float = Field(default=20, gt=0, le=60)
+    """How many representative frames of a video become items at most; a shot gives one at most."""
+    frames_max: int = Field(default=120, gt=0, le=1000)
+    """Of one video, however long."""
+    frames_max_side_px: int = Field(default=1920, ge=256, le=8192)
+    """Long side of a frame; a larger video's frames are scaled down."""
+    frames_quality: int = Field(default=90, ge=1, le=95)
+    """JPEG quality."""
+    segment_cut: Cut = Field(default_factory=lambda: FixedCut(duration_seconds=10))
+    """How a video without a job is cut, in JSON: `{"type": "fixed", "duration_seconds": 10}`,
+    `{"type": "random", "min_duration": 5, "max_duration": 15}` or `{"type": "scenes", "min_duration": 2, "max_duration": 60}`."""
+    segment_exact: bool = False
+    """Cut exactly there, which encodes anew; otherwise at keyframes, where the source allows it."""
+    segment_crf: int = Field(default=23, ge=0, le=51)
+    """x264's constant rate factor where video is encoded: lower is better and larger."""
+    segment_preset: Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"] = "veryfast"
+    """x264's speed."""
+    segment_max: int = Field(default=2000, gt=0, le=10_000)
+    """Segments that a job may ask for. Four hours in pieces of 10 s are 1,440."""
 
     # How work is done.
     upload_sensor_interval_seconds: int = Field(default=4, gt=0)
@@ -166,6 +196,8 @@ class Settings(BaseSettings):
     analyze_max_answer_tokens: int = Field(default=8192, gt=0)
     """Where a hosted model's answer is cut off, and so invalid. An analysis takes some hundred tokens; models that reason
     first count that too."""
+    vary_max_answer_tokens: int = Field(default=16_384, gt=0)
+    """The same for the variations of a text, at most a hundred short ones."""
     ecs_subnets: tuple[str, ...] = ()
     """Subnets of ECS tasks, in JSON. The one-machine stack needs none."""
     ecs_security_groups: tuple[str, ...] = ()
@@ -176,6 +208,10 @@ class Settings(BaseSettings):
     """Items of one task."""
     ecs_gather_seconds: float = Field(default=60, ge=0)
     """How long items wait for enough others to be worth a task; then Lambda does the few."""
+    lambda_max_video_bytes: int = Field(default=200_000_000, gt=0)
+    """Videos above this are for ECS; so are those that take longer than `lambda_max_work_seconds`."""
+    lambda_max_work_seconds: float = Field(default=60, gt=0)
+    """Estimated seconds of work on one video that Lambda, where it can take some 12 times that, is asked to do."""
     ecs_poll_seconds: float = Field(default=1, gt=0)
     """How often a task under way is looked at."""
     ecs_start_seconds: float = Field(default=300, gt=0)
@@ -297,17 +333,24 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _hosted_models_have_prices(self) -> Settings:
         """What is paid must be known before it is spent: costs and budgets would be wrong without a word."""
-        unknown = {
-            model: {"input": 0.4, "output": 1.6}
-            for model in (self.analyze_model, self.embed_model)
-            if self.model_provider == "openai" and not model.startswith("local/") and model not in self.model_prices
-        }
+        unknown = {model: {"input": 0.4, "output": 1.6} for model in self._hosted_models() if model not in self.model_prices}
         if unknown:
             raise ValueError(
                 f"what {' and '.join(unknown)} costs is not known; say it in dollars per million tokens, 0 if it costs"
                 f" none, like MEDIA_MODEL_PRICES='{json.dumps(unknown)}'"
             )
         return self
+
+    def _hosted_models(self) -> list[str]:
+        of_pictures = (self.analyze_model, self.embed_model) if self.model_provider == "openai" else ()
+        return [model for model in dict.fromkeys((*of_pictures, self.vary_model)) if model and not model.startswith("local/")]
+
+    @field_validator("vary_model")
+    @classmethod
+    def _hosted(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith("local/"):
+            raise ValueError(f"{value} is an embedded model, and none of them writes; name a chat model, or leave it unset")
+        return value
 
     @model_validator(mode="after")
     def _detector_is_whole(self) -> Settings:
@@ -351,6 +394,11 @@ def _model_defaults(fields: dict[str, Any]) -> _ModelDefaults:
     if fields.get("model_provider") == "openai":
         return _ModelDefaults("gpt-4.1-mini", "text-embedding-3-small", 1536)
     return _ModelDefaults("local/efficientnet-lite0+nanodet-g", "local/all-minilm-l6-v2-int8", 384)
+
+
+def _chat_model(fields: dict[str, Any]) -> str | None:
+    model: str | None = fields.get("analyze_model") if fields.get("model_provider") == "openai" else None
+    return None if model is None or model.startswith("local/") else model
 
 
 def _nearest(pixels: int, sizes: tuple[int, ...]) -> int:

@@ -22,6 +22,7 @@ from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
 from media_assets.local.ports import free_port
 from media_assets.local.postgres import EmbeddedPostgres
 from media_assets.settings import get_settings
+from tests.unit.videos import Videos
 
 APPLICATION_ROLE = "media_assets_app"
 ARRIVAL = datetime.now(UTC)
@@ -105,6 +106,15 @@ def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     return aws_endpoint
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Videos:
+    """Videos by name, in a folder that pytest-xdist's workers share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "videos"
+    folder.mkdir(exist_ok=True)
+    return Videos(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from aws_cdk import Annotations, Duration
+from aws_cdk import Annotations, Duration, Size
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -40,7 +40,7 @@ def _function(scope: Construct, step: Step, stage: Stage, access: StepAccess, la
     for statement in access.rights(step):
         role.add_to_policy(statement)
     with TemporaryDirectory() as folder:
-        write_bundle(step.name, step.models, Path(folder))
+        write_bundle(step.name, step.files, Path(folder))
         return lambda_.Function(
             scope,
             id,
@@ -53,6 +53,7 @@ def _function(scope: Construct, step: Step, stage: Stage, access: StepAccess, la
             layers=[_layer(scope, step, layer_dir)] if layer_dir is not None else None,
             memory_size=step.memory_mb,
             timeout=Duration.seconds(step.timeout_seconds),
+            ephemeral_storage_size=Size.mebibytes(step.scratch_mb) if step.scratch_mb else None,
             reserved_concurrent_executions=stage.reserved_concurrency,
             role=role.without_policy_updates(),
             log_group=log_group,

@@ -17,6 +17,8 @@ from infra.steps import STEPS, Step, Task
 
 CONTAINER = "step"
 """Whose environment RunTask overrides."""
+_SCRATCH = "scratch"
+"""A volume of the task's ephemeral storage: the root filesystem is read-only."""
 
 
 class StepTasks(Construct):
@@ -47,9 +49,14 @@ class StepTasks(Construct):
         name = f"media-assets-{stage.name}-{step.name}"
         log_group = stage.log_group(self, f"{id}Logs", f"/ecs/{name}")
         definition = ecs.FargateTaskDefinition(
-            self, id, family=name, cpu=int(size.vcpus * 1024), memory_limit_mib=size.memory_mb
+            self,
+            id,
+            family=name,
+            cpu=int(size.vcpus * 1024),
+            memory_limit_mib=size.memory_mb,
+            ephemeral_storage_gib=size.scratch_gib,
         )
-        definition.add_container(
+        container = definition.add_container(
             CONTAINER,
             image=image,
             command=["python", "-m", f"lambdas.{step.name}.task"],
@@ -60,6 +67,9 @@ class StepTasks(Construct):
             stop_timeout=Duration.seconds(30),
             readonly_root_filesystem=True,
         )
+        if size.scratch_gib:
+            definition.add_volume(name=_SCRATCH)
+            container.add_mount_points(ecs.MountPoint(container_path="/tmp", source_volume=_SCRATCH, read_only=False))
         for statement in access.rights(step):
             definition.add_to_task_role_policy(statement)
         return definition

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
-from typing import Any
 
 from PIL import Image
 
 from lambdas.analyze.prompt import InvalidAnswer, answer_schema, messages, read_answer
 from lambdas.analyze.schema import Analysis
-from lambdas.runtime.model_endpoint import Answer, ask
+from lambdas.runtime.chat import Question, ask_for_json
+from lambdas.runtime.model_endpoint import Answer
 
 
 def analyze_image(
@@ -28,20 +28,17 @@ def analyze_image(
 
     An answer, with what a model reasons before it, is cut off after `max_answer_tokens`.
 
-    Raises StepError: MODEL_REFUSED, MODEL_ANSWER_INVALID, and what `ask` raises.
+    Raises StepError: MODEL_ANSWER_INVALID, and what `ask_for_json` raises.
     """
-    request = {
-        "model": model,
-        "messages": messages(_data_url(image)),
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "analysis", "strict": True, "schema": answer_schema()},
-        },
-        "max_completion_tokens": max_answer_tokens,
-    }
-    answer = ask("/chat/completions", request, base_url=base_url, remaining_milliseconds=remaining_milliseconds)
+    text, answer = ask_for_json(
+        Question("describe this picture", "analysis", answer_schema(), messages(_data_url(image))),
+        model=model,
+        base_url=base_url,
+        max_answer_tokens=max_answer_tokens,
+        remaining_milliseconds=remaining_milliseconds,
+    )
     try:
-        return read_answer(_content(answer), original_width, original_height), answer
+        return read_answer(text, original_width, original_height), answer
     except InvalidAnswer as error:
         raise answer.invalid(f"the model's answer does not follow the schema: {error}") from None
 
@@ -55,21 +52,3 @@ def _data_url(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=90)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _content(answer: Answer) -> str:
-    """The text of the first choice, if it is complete and no refusal."""
-    choices = answer.body.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
-        raise answer.invalid("the model's answer has no choices")
-    message: Any = choice.get("message")
-    message = message if isinstance(message, dict) else {}
-    if message.get("refusal") or choice.get("finish_reason") in ("content_filter", "refusal"):
-        raise answer.refused("the model refused to describe this picture")
-    if choice.get("finish_reason") == "length":
-        raise answer.invalid("the model's answer was cut off at its length limit")
-    content = message.get("content")
-    if not isinstance(content, str) or not content.strip():
-        raise answer.invalid("the model's answer is empty")
-    return content

@@ -83,12 +83,12 @@ class InvalidAnswer(ValueError):
 def read_answer(text: str, original_width: int, original_height: int) -> Analysis:
     """The Analysis in a model's answer, its boxes in pixels of the upright original.
 
-    Put right without a word: a Markdown fence around the JSON; characters that can't be stored (control characters,
-    lone surrogates); upper-case hex colours; tags beyond MAX_TAGS; a box, converted and cut to the picture, that has no
-    area left (None); a value that is negative or above MAX_VALUE_USD (None). Anything else raises InvalidAnswer.
+    Put right without a word: characters that can't be stored (control characters, lone surrogates); upper-case hex
+    colours; tags beyond MAX_TAGS; a box, converted and cut to the picture, that has no area left (None); a value that is
+    negative or above MAX_VALUE_USD (None). Anything else raises InvalidAnswer.
     """
     try:
-        answer = _storable(json.loads(_unfenced(text)))
+        answer = _storable(json.loads(text))
         _convert(answer, original_width, original_height)
         return Analysis.model_validate_json(json.dumps(answer), strict=True)
     except ValidationError as error:
@@ -99,11 +99,6 @@ def read_answer(text: str, original_width: int, original_height: int) -> Analysi
         raise InvalidAnswer("it is nested too deeply") from None
     except ValueError:
         raise InvalidAnswer("it is not JSON") from None
-
-
-def _unfenced(text: str) -> str:
-    fenced = re.fullmatch(r"\s*```(?:json)?\s*(.*?)\s*```\s*", text, re.DOTALL)
-    return fenced.group(1) if fenced else text
 
 
 def _storable(value: Any) -> Any:

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from math import ceil
 from typing import Any, Protocol
 
@@ -99,6 +100,7 @@ def _process_all(request: StepRequest, process: Process, session: PipesSession, 
             storage=storage,
             log=session.log,
             remaining_milliseconds=limits.get_remaining_time_in_millis,
+            progress=partial(session.progress, item.item_id),
             run_id=session.run_id,
             partition_key=session.partition_key,
         )

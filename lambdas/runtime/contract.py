@@ -35,6 +35,9 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_FORMAT = "unsupported_format"
     TOO_MANY_BYTES = "too_many_bytes"
     TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_FRAMES = "too_many_frames"
+    TOO_LONG = "too_long"
+    UNSAFE = "unsafe"
 
     MODEL_REFUSED = "model_refused"
     MODEL_ANSWER_INVALID = "model_answer_invalid"
@@ -61,6 +64,9 @@ _DISPOSITIONS = {
     ErrorCode.UNSUPPORTED_FORMAT: Disposition.REJECT,
     ErrorCode.TOO_MANY_BYTES: Disposition.REJECT,
     ErrorCode.TOO_MANY_PIXELS: Disposition.REJECT,
+    ErrorCode.TOO_MANY_FRAMES: Disposition.REJECT,
+    ErrorCode.TOO_LONG: Disposition.REJECT,
+    ErrorCode.UNSAFE: Disposition.REJECT,
     ErrorCode.MODEL_REFUSED: Disposition.FAIL,
     ErrorCode.MODEL_ANSWER_INVALID: Disposition.FAIL,
     ErrorCode.STEP_ERROR: Disposition.FAIL,

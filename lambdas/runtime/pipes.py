@@ -8,6 +8,7 @@ context of its own here, and what it says travels in the response payload.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from dagster_pipes import (
 )
 
 Listener = Callable[[PipesMessage], None]
+PROGRESS_SECONDS = 1.0
 
 
 @dataclass
@@ -37,6 +39,17 @@ class PipesSession:
     messages: list[PipesMessage] = field(default_factory=list)
     run_id: str | None = None
     partition_key: str | None = None
+    context: PipesContext | None = None
+    _told: tuple[str, int] = ("", 0)
+    _told_at: float = 0.0
+
+    def progress(self, item_id: str, fraction: float) -> None:
+        """Tell how much of an item is done, from 0 to 1: each percent once, and at most one a second."""
+        percent, now = min(100, max(0, int(fraction * 100))), time.monotonic()
+        if self.context is None or (item_id, percent) == self._told or now - self._told_at < PROGRESS_SECONDS:
+            return
+        self._told, self._told_at = (item_id, percent), now
+        self.context.report_custom_message({"progress": {"item_id": item_id, "percent": percent}})
 
 
 @contextmanager
@@ -60,6 +73,7 @@ def pipes_session(event: Mapping[str, Any], listener: Listener | None = None) ->
             messages=messages,
             run_id=context.run_id,
             partition_key=context.partition_key if context.is_partition_step else None,
+            context=context,
         )
 
 

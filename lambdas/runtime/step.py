@@ -74,6 +74,8 @@ class StepContext:
     log: logging.Logger
     remaining_milliseconds: Callable[[], int]
     """Time until Lambda ends the invocation."""
+    progress: Callable[[float], None] = lambda fraction: None
+    """Told how much of the item is done, from 0 to 1, as often as is convenient."""
     run_id: str | None = None
     """The Dagster run that sent the batch; None when the function was invoked by hand."""
     partition_key: str | None = None

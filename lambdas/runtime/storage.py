@@ -10,10 +10,11 @@ import hashlib
 import json
 import os
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import boto3
 from botocore.config import Config
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _TRIES_AT_A_CONTESTED_KEY = 3
-_SKIPPED_BYTES = 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
 
 
 @cache
@@ -69,6 +70,17 @@ class Storage:
         self.bytes_in += len(body)
         return body
 
+    def download(self, item: BatchItem, path: Path, limit_bytes: int) -> None:
+        """The source version as a new file, without holding it in memory. TOO_MANY_BYTES as in `read`."""
+        require_bytes(item.size_bytes, limit_bytes)
+        with _source_faults():
+            answer = self._client.get_object(Bucket=item.bucket, Key=item.key, VersionId=item.version_id)
+            require_bytes(answer["ContentLength"], limit_bytes)  # botocore sees to it that the body has as many
+            with closing(answer["Body"]) as stream, path.open("xb") as file:
+                for chunk in stream.iter_chunks(_CHUNK_BYTES):
+                    file.write(chunk)
+                    self.bytes_in += len(chunk)
+
     def read_range(self, item: BatchItem, start: int, length: int) -> bytes:
         """`length` bytes of the source version from `start`; fewer, or none, where the object ends."""
         try:
@@ -98,49 +110,102 @@ class Storage:
     def read_json(self, bucket: str, key: str) -> tuple[dict[str, Any], OutputObject] | None:
         """A JSON object and its proof, or None if the key has none. For the `result.json` of an earlier attempt."""
         try:
-            body, content_type = self._get(bucket, key)
+            body, content_type, _ = self._get(bucket, key)
         except _Missing:
             return None
         return json.loads(body), _describe(key, body, content_type, {})
 
     def write(
-        self, bucket: str, key: str, body: bytes, content_type: str, attributes: dict[str, Any] | None = None
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        content_type: str,
+        attributes: dict[str, Any] | None = None,
+        *,
+        identified: bool = False,
     ) -> OutputObject:
-        """Store a derived object, unless the key has one. The answer describes the object that is stored now."""
-        return self._put(bucket, key, body, content_type, attributes or {})[1]
+        """Store a derived object, unless the key has one. The answer describes the object that is stored now.
+
+        `identified`: its attributes get S3's own `version_id` and `etag`.
+        """
+        stored = self._put(bucket, key, body, hashlib.sha256(body).digest(), content_type)
+        if stored is None:
+            body, content_type, stored = self._get(bucket, key)
+        return _describe(key, body, content_type, (attributes or {}) | (_identity(stored) if identified else {}))
+
+    def write_file(
+        self,
+        bucket: str,
+        key: str,
+        path: Path,
+        content_type: str,
+        attributes: dict[str, Any] | None = None,
+        *,
+        identified: bool = False,
+    ) -> OutputObject:
+        """The same with a file of up to 5 GB, without holding it, or the object that was there, in memory."""
+        with path.open("rb") as file:
+            digest, size_bytes = hashlib.file_digest(file, "sha256").digest(), file.tell()
+            stored = self._put(bucket, key, file, digest, content_type)
+        if stored is None:
+            digest, size_bytes, content_type, stored = self._digest(bucket, key)
+        return OutputObject(
+            key=key,
+            sha256=digest.hex(),
+            size_bytes=size_bytes,
+            content_type=content_type,
+            attributes=(attributes or {}) | (_identity(stored) if identified else {}),
+        )
 
     def write_json(self, bucket: str, key: str, value: dict[str, Any]) -> tuple[dict[str, Any], OutputObject]:
         """Store a JSON object, unless the key has one. The answer is the one that counts, the first, and its proof."""
         body = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-        stored, output = self._put(bucket, key, body, "application/json", {})
-        return json.loads(stored), output
+        if self._put(bucket, key, body, hashlib.sha256(body).digest(), "application/json") is None:
+            body = self._get(bucket, key)[0]
+        return json.loads(body), _describe(key, body, "application/json", {})
 
-    def _get(self, bucket: str, key: str) -> tuple[bytes, str]:
+    def _get(self, bucket: str, key: str) -> tuple[bytes, str, Mapping[str, Any]]:
+        """Body, content type and S3's answer."""
         with _faults():
             answer = self._client.get_object(Bucket=bucket, Key=key)
             body = answer["Body"].read()
         self.bytes_in += len(body)
-        return body, answer["ContentType"]
+        return body, answer["ContentType"], answer
+
+    def _digest(self, bucket: str, key: str) -> tuple[bytes, int, str, Mapping[str, Any]]:
+        """SHA-256, size in bytes, content type and S3's answer."""
+        digest, size_bytes = hashlib.sha256(), 0
+        with _faults():
+            answer = self._client.get_object(Bucket=bucket, Key=key)
+            with closing(answer["Body"]) as stream:
+                for chunk in stream.iter_chunks(_CHUNK_BYTES):
+                    digest.update(chunk)
+                    size_bytes += len(chunk)
+        self.bytes_in += size_bytes
+        return digest.digest(), size_bytes, answer["ContentType"], answer
 
     def _put(
-        self, bucket: str, key: str, body: bytes, content_type: str, attributes: dict[str, Any]
-    ) -> tuple[bytes, OutputObject]:
+        self, bucket: str, key: str, body: bytes | IO[bytes], digest: bytes, content_type: str
+    ) -> Mapping[str, Any] | None:
+        """S3's answer; None if the key has an object already."""
         for _ in range(_TRIES_AT_A_CONTESTED_KEY):
+            if not isinstance(body, bytes):
+                body.seek(0)
             try:
                 with _faults():
-                    self._client.put_object(
+                    return self._client.put_object(
                         Bucket=bucket,
                         Key=key,
                         Body=body,
                         ContentType=content_type,
                         IfNoneMatch="*",
-                        ChecksumSHA256=b64encode(hashlib.sha256(body).digest()).decode(),  # dispatch asks S3 for it
+                        ChecksumSHA256=b64encode(digest).decode(),  # dispatch asks S3 for it
                     )
             except _Contested:
                 continue
             except _AlreadyWritten:
-                body, content_type = self._get(bucket, key)
-            return body, _describe(key, body, content_type, attributes)
+                return None
         raise StepError(ErrorCode.STORAGE_UNAVAILABLE, "another writer holds the key of a derived object")
 
 
@@ -151,13 +216,17 @@ def require_bytes(size_bytes: int, limit_bytes: int) -> None:
 
 
 def _skip(stream: StreamingBody, length: int) -> None:
-    while length > 0 and (skipped := stream.read(min(length, _SKIPPED_BYTES))):
+    while length > 0 and (skipped := stream.read(min(length, _CHUNK_BYTES))):
         length -= len(skipped)
 
 
 def _describe(key: str, body: bytes, content_type: str, attributes: dict[str, Any]) -> OutputObject:
     digest = hashlib.sha256(body).hexdigest()
     return OutputObject(key=key, sha256=digest, size_bytes=len(body), content_type=content_type, attributes=attributes)
+
+
+def _identity(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {"version_id": answer["VersionId"], "etag": answer["ETag"].strip('"')}
 
 
 class _Missing(Exception):

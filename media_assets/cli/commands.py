@@ -12,30 +12,36 @@ from pydantic_settings import SettingsError
 from rich.text import Text
 from sqlalchemy.exc import OperationalError
 
-from media_assets.cli import costs, demo, erase, items, relay, reprocess, stack, stale, verify, work
+from media_assets.cli import costs, demo, erase, items, jobs, relay, reprocess, segment, stack, stale, verify, work
 from media_assets.cli.output import CommandError, err, plain
 from media_assets.cli.setting_errors import setting_error_text
 from media_assets.dispatch.errors import TargetUnavailableError
 from media_assets.eventlog.items import ItemNotFoundError
+from media_assets.eventlog.jobs import JobNotFoundError
 from media_assets.eventlog.rebuild import RebuildError
 from media_assets.local.stack import StackBusyError
 from media_assets.settings import SettingMissingError
+from media_assets.steps.jobs import JobRefusedError
+from media_assets.steps.segment_plan import PlanError
 
 app = typer.Typer(
-    help="Photos dropped into S3 come out as thumbnails, analyses and embeddings.",
+    help="Photos and videos dropped into S3 come out as thumbnails, analyses and embeddings, frames and segments.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, stale.stale,
-    reprocess.reprocess, costs.costs, verify.verify, verify.replay, verify.rebuild, erase.erase, relay.relay, stack.env,
-    demo.demo,
+    stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, segment.segment, jobs.jobs,
+    jobs.job, jobs.cancel, stale.stale, reprocess.reprocess, costs.costs, verify.verify, verify.replay, verify.rebuild,
+    erase.erase, relay.relay, stack.env, demo.demo,
 ):  # fmt: skip
     app.command()(command)
 
-_TOLD = (CommandError, ItemNotFoundError, SettingMissingError, TargetUnavailableError, StackBusyError, RebuildError)
+_TOLD = (
+    CommandError, ItemNotFoundError, JobNotFoundError, JobRefusedError, PlanError, SettingMissingError, TargetUnavailableError,
+    StackBusyError, RebuildError,
+)  # fmt: skip
 
 
 def run() -> None:

@@ -1,8 +1,9 @@
-"""The demo: starts the stack, uploads sample photographs and waits for the sensors to do the rest."""
+"""The demo: starts the stack, uploads sample photographs and videos and waits for the sensors to do the rest."""
 
 from __future__ import annotations
 
 import time
+import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,36 +14,38 @@ from rich.table import Table
 from rich.text import Text
 
 from media_assets.cli import connection
-from media_assets.cli.output import CommandError, err, plain, print_line, print_table
+from media_assets.cli.output import CommandError, err, plain, print_line, print_table, time_text
 from media_assets.cli.stack import print_addresses
 from media_assets.cli.uploading import Upload, find_files, follow, identify, put
 from media_assets.dispatch.query_vector import embed_query
 from media_assets.eventlog.items import describe
-from media_assets.eventlog.search import nearest
+from media_assets.eventlog.search import Hit, nearest
 from media_assets.local.stack import Stack
 from media_assets.settings import get_settings
 from media_assets.steps.pending import step_counts
 
 _SAMPLES = Path(__file__).resolve().parents[2] / "samples"
-_PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif"}
-_QUERIES = ("a sleeping kitten", "something hot to drink", "space travel")
+_MEDIA = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif", ".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts"}
+_QUERIES = ("a sleeping kitten", "something hot to drink", "space travel", "bicycles in the street")
 _TIMEOUT_SECONDS = 300
 _DETECTIONS_SHOWN = 4
 
 
 def demo(
     exit_after: Annotated[bool, typer.Option("--exit", help="Stop after the report instead of staying up.")] = False,
-    photos: Annotated[Path, typer.Option(help="A folder of photographs instead of the samples.", exists=True)] = _SAMPLES,
+    photos: Annotated[
+        Path, typer.Option(help="A folder of photographs and videos instead of the samples.", exists=True)
+    ] = _SAMPLES,
 ) -> None:
-    """Start the stack, upload photographs, wait for the sensors, and report.
+    """Start the stack, upload photographs and videos, wait for the sensors, and report.
 
-    Stays up until Ctrl-C, which stops every process that it started. Exit status 1 if a photo didn't make it.
+    Stays up until Ctrl-C, which stops every process that it started. Exit status 1 if a file didn't make it.
 
     Example: media-assets demo --photos ~/Pictures/holiday
     """
-    files = [path for path, _ in find_files([photos]) if path.suffix.lower() in _PHOTOS]
+    files = [path for path, _ in find_files([photos]) if path.suffix.lower() in _MEDIA]
     if not files:
-        raise CommandError(f"no photograph in {photos}")
+        raise CommandError(f"no photograph and no video in {photos}")
     stack = Stack(get_settings())
     was_running = stack.running_environment() is not None
     try:
@@ -78,7 +81,7 @@ def _run(files: list[Path], began: float) -> bool:
     uploaded = time.monotonic()
     uploads = [put(connection.s3(), settings.bucket, path, f"uploads/demo/{path.name}") for path in files]
     identify(store.engine, settings.bucket, uploads)
-    print_line(f"{len(uploads)} photographs are in s3://{settings.bucket}/uploads/demo/; the sensors do the rest")
+    print_line(f"{len(uploads)} files are in s3://{settings.bucket}/uploads/demo/; the sensors do the rest")
     with Live(console=err, refresh_per_second=4, transient=True) as live:
 
         def show(finished: int) -> None:
@@ -91,12 +94,12 @@ def _run(files: list[Path], began: float) -> bool:
         with store.engine.begin() as db:
             hits = nearest(db, embed_query(settings, query), settings.embed_model, 3)
         print_table(
-            f'search: "{query}"', ("score", "photo", "summary"), [(f"{h.score:.2f}", _name(h.key), h.summary) for h in hits]
+            f'search: "{query}"', ("score", "found", "summary"), [(f"{h.score:.2f}", _found(h), h.summary) for h in hits]
         )
     done = sum(upload.state == "done" for upload in uploads)
     slowest = max(upload.seconds or 0 for upload in uploads)
     print_line(
-        f"{done} of {len(uploads)} photographs done; the last one {slowest:.1f} s after its upload,"
+        f"{done} of {len(uploads)} files done; the last one {slowest:.1f} s after its upload,"
         f" {time.monotonic() - began:.1f} s after the start"
     )
     return done == len(uploads)
@@ -108,24 +111,46 @@ def _progress(finished: int, total: int, counts: dict[str, Any], seconds: float)
         table.add_column(column, justify="left" if column == "step" else "right")
     for name, count in counts.items():
         table.add_row(name, *(str(value) for value in vars(count).values()))
-    return Group(Text(f"{finished} of {total} photographs done, {seconds:.0f} s"), table)
+    return Group(Text(f"{finished} of {total} files done, {seconds:.0f} s"), table)
 
 
 def _report(uploads: list[Upload]) -> None:
-    rows = []
+    photographs: list[tuple[str, ...]] = []
+    videos: list[tuple[str, ...]] = []
+    moments: list[tuple[str, ...]] = []
     with connection.store().engine.connect() as db:
         for upload in uploads:
             if upload.state != "done":
-                rows.append((upload.path.name, upload.state, f"{upload.code}: {upload.message}", "", "", ""))
+                photographs.append((upload.path.name, upload.state, f"{upload.code}: {upload.message}", "", "", ""))
                 continue
             item = describe(db, upload.item_id)
+            if video := item["video"]:
+                lengths = [f"{(each['end_ms'] - each['start_ms']) / 1000:.1f} s" for each in video["segments"]]
+                videos.append(
+                    (upload.path.name, time_text(video["duration_ms"]), str(len(video["frames"])), ", ".join(lengths))
+                )
+                for frame in video["frames"]:
+                    analysis = describe(db, uuid.UUID(frame["item_id"]))["analysis"] or {}
+                    at = time_text(frame["timecode_ms"]) + " poster" * frame["is_poster"]
+                    moments.append((upload.path.name, at, analysis.get("summary", ""), ", ".join(analysis.get("tags", [])[:8])))
+                continue
             thumbnails = "\n".join(f"{each['width']} x {each['height']}" for each in item["thumbnails"])
             embedding = f"{item['embedding']['model'].removeprefix('local/')}\n{item['embedding']['dimensions']} dimensions"
             tags = ", ".join(item["analysis"]["tags"][:8])
             found = [f"{each['label']} {each['confidence']:.2f}" for each in item["detections"]["detections"]]
             detections = "\n".join(found[:_DETECTIONS_SHOWN])
-            rows.append((upload.path.name, thumbnails, item["analysis"]["summary"], tags, detections, embedding))
-    print_table("photographs", ("photo", "thumbnails", "summary", "tags", "detections", "embedding"), rows)
+            photographs.append((upload.path.name, thumbnails, item["analysis"]["summary"], tags, detections, embedding))
+    print_table("photographs", ("photo", "thumbnails", "summary", "tags", "detections", "embedding"), photographs)
+    if videos:
+        print_table("videos", ("video", "duration", "frames", "segments"), videos)
+        print_table("moments of videos", ("video", "at", "summary", "tags"), moments)
+
+
+def _found(hit: Hit) -> str:
+    """`chelsea.png`, or `in bikes.mp4 at 0:04`."""
+    if hit.timecode_ms is None or hit.parent_key is None:
+        return _name(hit.key)
+    return f"in {_name(hit.parent_key)} at {time_text(hit.timecode_ms)}"
 
 
 def _name(key: str) -> str:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy import text
 
 from media_assets.cli import connection
-from media_assets.cli.output import CommandError, Json, bytes_text, err, money_text, print_json, print_line, print_table
+from media_assets.cli.jobs import print_jobs, print_segments
+from media_assets.cli.output import (
+    CommandError,
+    Json,
+    bytes_text,
+    err,
+    money_text,
+    print_json,
+    print_line,
+    print_table,
+    time_text,
+)
 from media_assets.cli.story import event_json, print_events, print_story, told_json
 from media_assets.cli.uploading import (
     Upload,
@@ -24,9 +39,9 @@ from media_assets.cli.uploading import (
 )
 from media_assets.dispatch.query_vector import embed_query
 from media_assets.eventlog.costs import item_cost
-from media_assets.eventlog.events import item_stream
+from media_assets.eventlog.events import item_stream, job_stream
 from media_assets.eventlog.items import describe, resolve, resolve_told
-from media_assets.eventlog.search import nearest
+from media_assets.eventlog.search import Hit, nearest
 from media_assets.eventlog.story import tell
 from media_assets.steps.budgets import waiting_for_money
 
@@ -108,6 +123,7 @@ def show(item: Item, as_json: Json = False) -> None:
         print_json(found)
         return
     analysis, rejection, detected = found["analysis"] or {}, found["rejection"] or {}, found["detections"]
+    video, parent = found["video"], found["parent"]
     rows: list[tuple[str, object]] = [
         ("item", found["item_id"]),
         ("key", f"s3://{found['bucket']}/{found['key']}"),
@@ -115,6 +131,12 @@ def show(item: Item, as_json: Json = False) -> None:
         ("", stop and waits_for_money(stop)),
         ("rejected", f"{rejection['code']}: {rejection['message']}" if rejection else None),
         ("format", found["format"]),
+        ("duration", video and _video_text(video)),
+        ("sound", video and ("; ".join(map(_track_text, video["audio"])) or "none")),
+        (
+            "taken from",
+            parent and f"{parent['key']} at {time_text(parent['timecode_ms'])}{', its poster' * parent['is_poster']}",
+        ),
         ("size", found["width"] and f"{found['width']} x {found['height']} px, {bytes_text(found['size_bytes'])}"),
         ("cost so far", money_text(found["micro_dollars"])),
         ("summary", analysis.get("summary")),
@@ -140,14 +162,48 @@ def show(item: Item, as_json: Json = False) -> None:
             ("label", "confidence", "x", "y", "width", "height"),
             [(each["label"], f"{each['confidence']:.0%}", *each["bbox"]) for each in detected["detections"]],
         )
+    if video:
+        _print_video(video)
+
+
+def _video_text(video: Mapping[str, Any]) -> str:
+    facts = [time_text(video["duration_ms"]), f"{video['frame_rate']:g} frames a second", video["codec"]]
+    if video["variable_frame_rate"]:
+        facts[1] += " (varying)"
+    if video["hdr"]:
+        facts.append("HDR")
+    if video["rotation"]:
+        facts.append(f"turned by {video['rotation']}°")
+    return ", ".join(facts)
+
+
+def _track_text(track: Mapping[str, Any]) -> str:
+    language = f", {track['language']}" if track["language"] else ""
+    return f"{track['codec']}, {track['channels']} channels, {track['sample_rate_hz']} Hz{language}"
+
+
+def _print_video(video: Mapping[str, Any]) -> None:
+    if video["frames"]:
+        print_table(
+            "frames",
+            ("at", "state", "item", "key"),
+            [
+                (time_text(each["timecode_ms"]) + " poster" * each["is_poster"], each["state"], each["item_id"], each["key"])
+                for each in video["frames"]
+            ],
+        )
+    if video["segments"]:
+        print_segments(video["segments"])
+    if video["jobs"]:
+        print_jobs(video["jobs"])
 
 
 def events(
-    item: Annotated[str, typer.Argument(help="Item id, S3 key, the id of an event of the item's, or account-USER.")],
+    item: Annotated[str, typer.Argument(help="Item id, S3 key, job id, the id of an event, or account-USER.")],
     tree: Annotated[bool, typer.Option("--tree", help="Each event under the one that led to it.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what happened to an item, or to a user's budget, straight from the event log.
+    """Show what happened to an item, to a job, or to a user's budget, straight from the event log.
 
     Examples: media-assets events uploads/me/chelsea.png
 
@@ -159,13 +215,16 @@ def events(
     dagster_url = connection.settings().dagster_url
     if item.startswith("account-"):
         stream = title = item
+    elif job_id := _told_job(item):
+        stream, title = job_stream(job_id), f"job {job_id}"
     else:
         with store.engine.connect() as db:
             item_id = resolve_told(db, item, connection.settings().bucket_name)
         stream, title = item_stream(item_id), str(item_id)
     history = store.stream(stream)
     if not history:
-        raise CommandError(f"{item} has no events: no budget of that user has been spent")
+        why = "there is no such job" if item.startswith("job-") else "no budget of that user has been spent"
+        raise CommandError(f"{item} has no events: {why}")
     if as_json and tree:
         print_json([told_json(told, dagster_url) for told in tell(history)])
     elif as_json:
@@ -181,7 +240,7 @@ def search(
     limit: Annotated[int, typer.Option(help="At most this many hits.", min=1, max=100)] = 10,
     as_json: Json = False,
 ) -> None:
-    """Find items by meaning.
+    """Find pictures, and moments of videos, by meaning.
 
     Example: media-assets search "a sleeping kitten" --limit 3
     """
@@ -190,8 +249,41 @@ def search(
     with connection.store().engine.begin() as db:
         hits = nearest(db, vector, settings.embed_model, limit)
     if as_json:
-        print_json([{"item_id": str(h.item_id), "key": h.key, "score": round(h.score, 4), "summary": h.summary} for h in hits])
+        print_json([_hit_json(hit) for hit in hits])
     elif not hits:
         print_line("nothing is searchable yet")
     else:
-        print_table(query, ("score", "key", "summary"), [(f"{hit.score:.3f}", hit.key, hit.summary) for hit in hits])
+        rows = [(f"{hit.score:.3f}", hit_text(hit), hit.summary) for hit in hits]
+        print_table(query, ("score", "found", "summary"), rows)
+
+
+def hit_text(hit: Hit) -> str:
+    """Where a hit is: its key, or `in uploads/me/bikes.mp4 at 0:04`."""
+    if hit.timecode_ms is None:
+        return hit.key
+    return f"in {hit.parent_key or hit.parent_item_id} at {time_text(hit.timecode_ms)}"
+
+
+def _hit_json(hit: Hit) -> dict[str, Any]:
+    return {
+        "item_id": str(hit.item_id),
+        "key": hit.key,
+        "score": round(hit.score, 4),
+        "summary": hit.summary,
+        "parent_item_id": hit.parent_item_id and str(hit.parent_item_id),
+        "parent_key": hit.parent_key,
+        "timecode_ms": hit.timecode_ms,
+    }
+
+
+def _told_job(reference: str) -> uuid.UUID | None:
+    """The job that a reference names by its id, or by its stream; also one that was erased."""
+    with suppress(ValueError):
+        job_id = uuid.UUID(reference.removeprefix("job-"))
+        with connection.store().engine.connect() as db:
+            told = db.execute(
+                text("SELECT FROM events WHERE stream_id = :stream LIMIT 1"), {"stream": job_stream(job_id)}
+            ).one_or_none()
+        if told is not None or reference.startswith("job-"):
+            return job_id
+    return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -71,6 +71,25 @@ def bytes_text(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     raise AssertionError("unreachable")
+
+
+def time_text(milliseconds: int) -> str:
+    """A place in a video: `4250` as `0:04`, an hour and four seconds as `1:00:04`."""
+    minutes, seconds = divmod(milliseconds // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def cut_text(cut: Mapping[str, Any]) -> str:
+    """A way to cut a video: `every 10 s`, `random, 5 to 15 s`, `scenes, 2 to 60 s`."""
+    if cut["type"] == "fixed":
+        return f"every {cut['duration_seconds']:g} s"
+    return f"{cut['type']}, {cut['min_duration']:g} to {cut['max_duration']:g} s"
+
+
+def counted(number: int, name: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def money_text(micro_dollars: int) -> str:

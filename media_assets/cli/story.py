@@ -9,17 +9,25 @@ from typing import Any
 from rich.cells import cell_len
 from rich.text import Text
 
-from media_assets.cli.output import money_text, out, plain, print_line, print_table
+from media_assets.cli.output import counted, cut_text, money_text, out, plain, print_line, print_table, time_text
 from media_assets.eventlog.catalogue import (
+    FrameReceived,
+    FramesExtracted,
     ItemErased,
+    JobCancelled,
+    JobFailed,
+    JobProgressed,
+    JobSubmitted,
     PayloadErased,
     ReprocessRequested,
     SpendingResumed,
     SpendingStopped,
     StepAbandoned,
     StepFailed,
+    TextVaried,
     UploadReceived,
     UploadRejected,
+    VideoSegmented,
 )
 from media_assets.eventlog.events import Event
 from media_assets.eventlog.story import Told
@@ -30,7 +38,14 @@ _NOT_SHOWN = {"payload", "expected_version", "payload_sha256", "hash"}
 _COLUMNS = ("event", "when (UTC)", "after", "step", "ms", "cost", "target", "why", "attempt", "run")
 _HEADER = [Text(name, "dim") for name in _COLUMNS]
 _TO_THE_RIGHT = {"after", "ms", "cost"}
-_STYLES = {"UploadRejected": "yellow", "StepFailed": "yellow", "StepAbandoned": "red", "ItemErased": "red"}
+_STYLES = {
+    "UploadRejected": "yellow",
+    "StepFailed": "yellow",
+    "StepAbandoned": "red",
+    "ItemErased": "red",
+    "JobFailed": "red",
+    "JobCancelled": "yellow",
+}
 
 
 def run_url(run_id: str | None, dagster_url: str | None) -> str | None:
@@ -162,6 +177,12 @@ def _heading(event: Event) -> str:
     payload = event.payload
     if isinstance(payload, UploadReceived):
         return f"{payload.key}  version {payload.version_id}  {event.occurred_at:%Y-%m-%d}"
+    if isinstance(payload, FrameReceived):
+        return (
+            f"{payload.key}  at {time_text(payload.timecode_ms)} of item {payload.parent_item_id}  {event.occurred_at:%Y-%m-%d}"
+        )
+    if isinstance(payload, JobSubmitted):
+        return f"job {event.job_id} on item {event.item_id}  {event.occurred_at:%Y-%m-%d}"
     erased = "  erased: of what was said, figures are left" if isinstance(payload, PayloadErased) else ""
     return f"{event.stream_id}  {event.occurred_at:%Y-%m-%d}{erased}"
 
@@ -184,8 +205,20 @@ def _remark(event: Event) -> str:
             return f"{spent} of the {limit} for {stop.day} are spent, too little is left for another {stop.step}"
         case SpendingResumed(reason=reason):
             return {"day": "another day has begun", "budget": "the budget allows more"}[reason]
-        case ItemErased() as erasure:
-            return erasure.reason
+        case FramesExtracted() as found:
+            return f"{counted(len(found.frames), 'frame')} of {counted(found.shots, 'shot')}"
+        case VideoSegmented() as cut:
+            return f"{counted(len(cut.segments), 'segment')}, {cut.mode.replace('_', ' ')}"
+        case JobSubmitted(options=options):
+            return cut_text(options["cutting_options"])
+        case JobProgressed() as progress:
+            return f"{progress.step}: {progress.percent} %"
+        case JobFailed() as failed_job:
+            return f"{failed_job.code}: {failed_job.message}"
+        case TextVaried() as varied:
+            return f"{counted(len(varied.texts), 'text')} by {varied.model}"
+        case JobCancelled(reason=reason) | ItemErased(reason=reason):
+            return reason
         case _:
             return ""
 

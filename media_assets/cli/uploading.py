@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
-from media_assets.cli.output import CommandError, money_text
+from media_assets.cli.output import CommandError, money_text, time_text
 from media_assets.eventlog.events import item_id_of
 from media_assets.eventlog.incarnations import living_items
 from media_assets.steps.budgets import Stop, waiting_for_money
@@ -132,7 +132,7 @@ def follow(
     engine: Engine, uploads: Sequence[Upload], *, timeout_seconds: float, on_progress: Callable[[int], None] = lambda n: None
 ) -> None:
     """Wait until every upload, identified before, is done, rejected or failed, and note how each ended. It is done when every
-    step is, detection too, which may wait a while for company on its way to a task.
+    step is, detection too, which may wait a while for company on its way to a task; a video is when its frames are, too.
 
     One that was replaced by a newer upload of its key ends as failed with code `superseded`; those still unfinished
     after `timeout_seconds` in which not one step of any ended as failed with code `timeout`, though the system goes on.
@@ -156,6 +156,25 @@ def follow(
         upload.finish("failed", "timeout", f"not finished: no progress for {timeout_seconds:.0f} s; see media-assets status")
 
 
+def wait_until_probed(engine: Engine, upload: Upload, *, timeout_seconds: float) -> None:
+    """Wait until an upload, identified before, is measured. Raises CommandError if it is rejected or replaced, or if that takes
+    longer than `timeout_seconds`."""
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        with engine.connect() as connection:
+            measured = connection.execute(
+                text("SELECT kind FROM items WHERE item_id = :id AND version_id = :version"),
+                {"id": upload.item_id, "version": upload.version_id},
+            ).scalar_one_or_none()
+        if measured is not None:
+            return
+        _finish(engine, {upload.item_id: upload})
+        if upload.state in {"failed", "rejected"}:
+            raise CommandError(f"{upload.shown_path} is {upload.state}: {upload.code}: {upload.message}")
+        time.sleep(_POLL_SECONDS)
+    raise CommandError(f"{upload.shown_path} isn't measured after {timeout_seconds:.0f} s; see media-assets status")
+
+
 def waits_for_money(stop: Stop) -> str:
     """Why a user's items wait, as a sentence for a person."""
     spent, limit = money_text(stop.spent_micro_dollars), money_text(stop.limit_micro_dollars)
@@ -169,7 +188,13 @@ def _is_hidden(name: Path) -> bool:
 def _steps_ended(engine: Engine, items: Iterable[uuid.UUID]) -> int:
     with engine.connect() as connection:
         counted = connection.execute(
-            text("SELECT count(*) FROM steps WHERE item_id = ANY(:ids) AND state <> 'pending'"), {"ids": list(items)}
+            text("""
+                SELECT count(*) FROM steps
+                WHERE state <> 'pending'
+                  AND item_id IN (SELECT unnest(CAST(:ids AS uuid[]))
+                                  UNION ALL SELECT item_id FROM items WHERE parent_item_id = ANY(:ids))
+            """),
+            {"ids": list(items)},
         )
         return int(counted.scalar_one())
 
@@ -178,7 +203,7 @@ def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]
     with engine.connect() as connection:
         rows = connection.execute(
             text("""
-                SELECT w.item_id, i.version_id, i.state, i.rejection_code, i.rejection_message,
+                SELECT w.item_id, i.version_id, i.state, i.kind, i.rejection_code, i.rejection_message,
                        s.step, s.error_code, s.error_message,
                        EXISTS (SELECT FROM uploads u WHERE u.item_id = i.item_id AND u.version_id = w.version_id) AS known,
                        EXISTS (SELECT FROM events e WHERE e.item_id = w.item_id AND e.type = 'ItemErased') AS erased
@@ -189,6 +214,8 @@ def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]
             {"ids": list(waiting), "versions": [upload.version_id for upload in waiting.values()]},
         ).all()
         stops = waiting_for_money(connection, waiting, datetime.now(UTC).date())
+        frames = _frames_left(connection, [row.item_id for row in rows if row.kind == "video" and row.state == "done"])
+        stops |= waiting_for_money(connection, [frame.item_id for frame in frames.values()], datetime.now(UTC).date())
     finished = []
     for row in rows:
         upload = waiting[row.item_id]
@@ -204,6 +231,14 @@ def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]
             upload.finish("failed", row.error_code, f"{row.step}: {row.error_message}")
         elif row.state == "removed":
             upload.finish("failed", "removed", "the object is no longer in the bucket")
+        elif frame := frames.get(row.item_id):
+            if frame.state in _FINISHED:
+                place = f"frame at {time_text(frame.timecode_ms)}: {frame.step}: "
+                upload.finish("failed", frame.error_code, place + frame.error_message)
+            elif stop := stops.get(frame.item_id):
+                upload.finish("failed", "over_budget", waits_for_money(stop))
+            else:
+                continue
         elif row.state in _FINISHED:
             upload.finish(row.state)
         elif stop := stops.get(row.item_id):
@@ -212,3 +247,20 @@ def _finish(engine: Engine, waiting: dict[uuid.UUID, Upload]) -> list[uuid.UUID]
             continue
         finished.append(row.item_id)
     return finished
+
+
+def _frames_left(connection: Connection, videos: Sequence[uuid.UUID]) -> dict[uuid.UUID, Row[Any]]:
+    """For each of these videos a frame that isn't done, if there is one: one that is at work, otherwise one that failed."""
+    if not videos:
+        return {}
+    rows = connection.execute(
+        text("""
+            SELECT DISTINCT ON (f.parent_item_id) f.parent_item_id, f.item_id, f.timecode_ms, f.state, s.step, s.error_code,
+                   s.error_message
+            FROM items f LEFT JOIN steps s ON s.item_id = f.item_id AND s.state IN ('dead', 'rejected')
+            WHERE f.parent_item_id = ANY(:ids) AND f.state NOT IN ('done', 'removed')
+            ORDER BY f.parent_item_id, f.state IN ('failed', 'rejected'), f.timecode_ms
+        """),
+        {"ids": list(videos)},
+    )
+    return {row.parent_item_id: row for row in rows}

@@ -15,6 +15,7 @@ from media_assets.cli.costs import budgets_json, print_spent_budgets, print_unco
 from media_assets.cli.output import Json, out, print_json, print_line, print_table
 from media_assets.dispatch.breakers import known_breakers
 from media_assets.eventlog.items import counts_by_state
+from media_assets.eventlog.jobs import job_counts
 from media_assets.eventlog.outbox import held_entries, outbox_lag, relay_is_at_work
 from media_assets.local.budgets import Budgets
 from media_assets.steps.pending import step_counts
@@ -27,13 +28,13 @@ _HELD_SHOWN = 5
 
 
 def status(as_json: Json = False) -> None:
-    """Show items by state and step, queue depths, what is still to be published, the last runs, and targets that are down.
+    """Show items, frames and jobs by state, steps, queue depths, what is still to be published, last runs, failing targets.
 
     Example: media-assets status --json
     """
     settings = connection.settings(whole=False)
     with connection.store().engine.connect() as db:
-        states = counts_by_state(db)
+        states, frames, jobs = counts_by_state(db), counts_by_state(db, frames=True), job_counts(db)
         steps = {name: vars(counts) for name, counts in step_counts(db).items()}
         breakers = known_breakers(db)
         lag, held = outbox_lag(db), held_entries(db, _HELD_SHOWN)
@@ -53,6 +54,8 @@ def status(as_json: Json = False) -> None:
         print_json(
             {
                 "items": states,
+                "frames": frames,
+                "jobs": jobs,
                 "steps": steps,
                 "queues": queues,
                 "runs": runs,
@@ -67,6 +70,10 @@ def status(as_json: Json = False) -> None:
         )
         return
     print_table("items", ("state", "items"), states.items())
+    if frames:
+        print_table("frames of videos", ("state", "frames"), frames.items())
+    if jobs:
+        print_table("jobs", ("state", "jobs"), jobs.items())
     if rejections:
         print_table("rejected", ("reason", "items"), rejections)
     columns = ("pending", "running", "done", "failed", "dead", "rejected")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dagster import AssetSelection, define_asset_job
 
 from media_assets.defs.checks.targets import target_checks
-from media_assets.steps.catalogue import DETECTION_PIPELINE, IMAGE_PIPELINE
+from media_assets.steps.catalogue import DETECTION_PIPELINE, IMAGE_PIPELINE, VIDEO_PIPELINE
 from media_assets.steps.step import Step
 
 TAGS = "media-assets/"
@@ -39,5 +39,12 @@ detection_pipeline = define_asset_job(
     description="Objects in the photos of an hour that have thumbnails, and their checks.",
 )
 
-JOBS = {"image": image_pipeline, "detection": detection_pipeline}
+video_pipeline = define_asset_job(
+    "video_pipeline",
+    selection=_work_of(VIDEO_PIPELINE),
+    tags={PIPELINE_TAG: "video"},
+    description="Frames and segments of the videos of an hour, those that jobs asked for too, and their checks.",
+)
+
+JOBS = {"image": image_pipeline, "detection": detection_pipeline, "video": video_pipeline}
 """By pipeline."""

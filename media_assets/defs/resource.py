@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
+_CONNECTION_SECONDS = 60
+"""How long a run keeps a connection of Dagster's storage, so that none is there that something on the way has given up."""
 _CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -29,6 +31,18 @@ class MediaResource(ConfigurableResource["MediaResource"]):
     """One per run or tick; connections are opened when first used and closed at its end."""
 
     _store: EventStore | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Have a run keep connections of Dagster's storage, as its webserver does: each event would open one of its own.
+
+        Not for a tick, whose instance is the code server's. Storages that aren't Postgres have nothing to keep.
+        """
+        if context.run is not None and context.instance is not None:
+            context.instance.optimize_for_webserver(
+                statement_timeout=0,  # none
+                pool_recycle=_CONNECTION_SECONDS,
+                max_overflow=20,
+            )
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         if self._store is not None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, TargetName, Work
@@ -17,6 +17,8 @@ class BatchLimits:
     items: int
     size_bytes: int
     pixels: int
+    seconds: float = inf
+    """Of estimated work, of steps that estimate it (`Step.seconds`)."""
     fewest: int = 1
     """Items that a batch isn't made smaller for the sake of parallelism."""
 
@@ -25,8 +27,12 @@ _ANY = 2**63
 
 
 def limits_for(step: Step, settings: Settings, target: TargetName) -> BatchLimits:
-    if target == "ecs":
+    if target == "ecs" and step.gathers:
         return BatchLimits(items=settings.ecs_max_items, size_bytes=_ANY, pixels=_ANY, fewest=settings.ecs_min_items)
+    if len(step.targets) > 1 and not step.gathers:
+        # A task has hours, a function minutes, and the videos of either are on its disk one after the other.
+        seconds = settings.lambda_max_work_seconds * (10 if target == "ecs" else 1)
+        return BatchLimits(items=settings.batch_max_items, size_bytes=_ANY, pixels=_ANY, seconds=seconds)
     pays = step.calls_model and settings.model_provider != "local"
     return BatchLimits(
         items=settings.batch_max_model_calls if pays else settings.batch_max_items,
@@ -35,28 +41,40 @@ def limits_for(step: Step, settings: Settings, target: TargetName) -> BatchLimit
     )
 
 
-def make_batches(works: Sequence[Work], limits: BatchLimits, parallelism: int) -> list[list[Work]]:
+def make_batches(
+    works: Sequence[Work],
+    limits: BatchLimits,
+    parallelism: int,
+    *,
+    seconds_of: Callable[[Work], float] = lambda work: 0.0,
+    recipe_of: Callable[[Work], str] = lambda work: "",
+) -> list[list[Work]]:
     """Cut `works` into batches in their order, as many as can run side by side if there are enough of them.
 
-    A batch holds uploads only, or recomputations only: they may have to wait for each other.
+    A batch holds uploads only, or recomputations only: they may have to wait for each other. It is of one recipe.
     """
     most = min(limits.items, max(limits.fewest, ceil(len(works) / parallelism)))
     batches: list[list[Work]] = []
     size_bytes = pixels = 0
+    seconds = 0.0
     for work in works:
         fits = (
             batches
             and len(batches[-1]) < most
             and size_bytes + work.size_bytes <= limits.size_bytes
             and pixels + work.pixels <= limits.pixels
+            and seconds + seconds_of(work) <= limits.seconds
             and batches[-1][-1].recomputation == work.recomputation
+            and recipe_of(batches[-1][-1]) == recipe_of(work)
         )
         if not fits:
             batches.append([])
             size_bytes = pixels = 0
+            seconds = 0.0
         batches[-1].append(work)
         size_bytes += work.size_bytes
         pixels += work.pixels
+        seconds += seconds_of(work)
     return batches
 
 

@@ -32,7 +32,7 @@ def unanswered(
 ) -> dict[uuid.UUID, int]:
     """By item: its part, by estimated work, of an invocation or task that came back without a manifest after so long."""
     bill = _bill(step, settings, target, milliseconds, memory_mb_of(step, target))
-    parts = split(bill, [estimated_work(step, work) for work in works])
+    parts = split(bill, [estimated_work(step, work, settings) for work in works])
     return {work.item_id: part for work, part in zip(works, parts, strict=True)}
 
 
@@ -48,9 +48,12 @@ def _bill(step: Step, settings: Settings, target: TargetName, milliseconds: int,
     return lambda_invocation(settings, milliseconds=milliseconds, memory_mb=memory_mb)
 
 
-def estimated_work(step: Step, work: Work) -> int:
-    """In a unit of the step's own: pixels, or bytes before they are known. Models are shown thumbnails, all alike."""
-    return 1 if step.calls_model else work.pixels or work.size_bytes
+def estimated_work(step: Step, work: Work, settings: Settings) -> int:
+    """In a unit of the step's own: milliseconds of a video, else pixels, or bytes before they are known. Models are shown
+    thumbnails, all alike."""
+    if step.calls_model:
+        return 1
+    return round(step.seconds(work, settings) * 1000) or work.pixels or work.size_bytes
 
 
 def split(bill: int, weights: Sequence[int]) -> list[int]:

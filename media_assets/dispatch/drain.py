@@ -20,12 +20,12 @@ from media_assets.dispatch.batching import halves, limits_for, make_batches
 from media_assets.dispatch.billing import charges, unanswered
 from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, ManifestError, TargetUnavailableError
 from media_assets.dispatch.invocation import Invocation
+from media_assets.dispatch.job_reports import JobReports, cancelled_jobs
 from media_assets.dispatch.outcomes import Recorded, RetryPolicy, record
-from media_assets.dispatch.routing import Route, route
+from media_assets.dispatch.routing import Route, routes
 from media_assets.dispatch.tally import Tally, count
 from media_assets.dispatch.targets import Targets
 from media_assets.eventlog.errors import StreamClosedError
-from media_assets.eventlog.events import item_stream
 from media_assets.eventlog.incarnations import erased_items
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
@@ -33,6 +33,9 @@ from media_assets.steps.budgets import resume_spending
 from media_assets.steps.claims import Claims
 from media_assets.steps.pending import uploads_waiting
 from media_assets.steps.step import Step, Work
+
+_LOOK_SECONDS = 3.0
+"""How often, while nothing comes back, it is looked for cancelled jobs."""
 
 
 class Batch(NamedTuple):
@@ -79,14 +82,13 @@ class _Drain:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self._recipe = self.step.recipe(settings)
-        self._parameters = {**self._recipe.parameters, **self.step.limits(settings)}
         self._policy = RetryPolicy(settings.max_attempts, settings.retry_base_seconds, settings.retry_max_seconds)
         self._claims = Claims(self.store.engine, run_id=self.run_id, lease_seconds=settings.lease_seconds, settings=settings)
         self._tallies: dict[datetime, Tally] = defaultdict(Tally)
         self._queue: deque[Batch] = deque()
         self._running: dict[Future[Manifest], Invocation] = {}
         self._broken: Exception | None = None
+        self._out_of_reach: Exception | None = None
 
     def run(self) -> dict[datetime, Tally]:
         if self.step.calls_model:
@@ -94,7 +96,9 @@ class _Drain:
         try:
             with self._renewing():
                 while self._send_what_may_be_sent():
-                    finished, _ = wait(self._running, return_when=FIRST_COMPLETED)
+                    finished, _ = wait(self._running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                    if not finished:
+                        self._stop_what_nobody_wants()
                     for future in finished:
                         self._queue.extendleft(reversed(self._settle(self._running.pop(future), future)))
         except BaseException:
@@ -106,21 +110,26 @@ class _Drain:
             raise
         finally:
             self._claims.release_all()
-        if self._broken is not None:
-            raise self._broken
+        if broken := self._broken or self._out_of_reach:
+            raise broken
         return dict(self._tallies)
 
     def _send_what_may_be_sent(self) -> bool:
         """Whether a batch is under way. Once a target is found broken nothing more is sent."""
         while self._broken is None and len(self._running) < self.settings.dispatch_threads:
-            if not self._queue:
+            if not self._queue and self._out_of_reach is None:
                 self._queue.extend(self._take())
             if not self._queue or (self._running and self._must_wait(self._queue[0])):
                 break
             works, route, taken_away = self._queue.popleft()
-            if works := self._without_erased(works):
-                invocation = Invocation(self.step, works, self._request(works), route, taken_away)
-                self._running[invocation.send(self.targets[route.target])] = invocation
+            if works := self._still_wanted(works):
+                request = self._request(works)
+                invocation = Invocation(self.step, works, request, route, taken_away)
+                reports = JobReports(
+                    self.store, works, attempt_id=request.attempt_id, run_id=self.run_id, on_failure=self.on_batch
+                )
+                reports.started()
+                self._running[invocation.send(self.targets[route.target], reports.progressed)] = invocation
         return bool(self._running)
 
     def _must_wait(self, batch: Batch) -> bool:
@@ -139,24 +148,46 @@ class _Drain:
             return []
         with self.store.engine.connect() as connection:
             paused = {breaker.target: breaker for breaker in breakers.open_breakers(connection)}
-        way = route(self.step, len(works), self.settings, paused)
-        if breaker := paused.get(self.step.breaker(way.target)):
-            self._broken = TargetUnavailableError(
-                f"{breaker.target} is paused until {breaker.open_until:%H:%M:%S} UTC: {breaker.reason}"
+        batches: list[Batch] = []
+        for way, group in routes(self.step, works, self.settings, paused):
+            if breaker := paused.get(self.step.breaker(way.target)):
+                # Its items stay claimed till the end, or they would be taken again and again.
+                self._out_of_reach = TargetUnavailableError(
+                    f"{breaker.target} is paused until {breaker.open_until:%H:%M:%S} UTC: {breaker.reason}"
+                )
+                continue
+            cut = make_batches(
+                group,
+                limits_for(self.step, self.settings, way.target),
+                threads,
+                seconds_of=lambda work: self.step.seconds(work, self.settings),
+                recipe_of=lambda work: self.step.recipe_of(work, self.settings).digest,
             )
-            return []
-        limits = limits_for(self.step, self.settings, way.target)
-        return [Batch(batch, way) for batch in make_batches(works, limits, threads)]
+            batches += [Batch(batch, way) for batch in cut]
+        return batches
 
-    def _without_erased(self, works: list[Work]) -> list[Work]:
-        """What wasn't erased while it waited for its turn. The last sweep of an erased item counts on nothing being sent."""
+    def _still_wanted(self, works: list[Work]) -> list[Work]:
+        """What wasn't erased, and no cancelled job's, while it waited for its turn. The last sweep of an erased item counts on
+        nothing being sent."""
         with self.store.engine.begin() as connection:
-            erased = erased_items(connection, [work.item_id for work in works])
-            gone = [work for work in works if work.item_id in erased]
-            self._claims.settle(connection, gone)
-        for work in gone:
-            self._tallies[work.hour].erased += 1
-        return [work for work in works if work.item_id not in erased]
+            ids = [work.item_id for work in works]
+            erased = erased_items(connection, ids)
+            unwanted = erased | cancelled_jobs(connection, ids)
+            self._claims.settle(connection, [work for work in works if work.item_id in unwanted])
+        for work in works:
+            self._tallies[work.hour].erased += work.item_id in erased
+        return [work for work in works if work.item_id not in unwanted]
+
+    def _stop_what_nobody_wants(self) -> None:
+        """End attempts at jobs that were cancelled, or erased, while they are under way."""
+        jobs = [work.item_id for invocation in self._running.values() for work in invocation.works if work.job]
+        if not jobs:
+            return
+        with self.store.engine.connect() as connection:
+            unwanted = erased_items(connection, jobs) | cancelled_jobs(connection, jobs)
+        for invocation in self._running.values():
+            if all(work.item_id in unwanted for work in invocation.works):
+                self.targets[invocation.route.target].stop(invocation.request.attempt_id)
 
     def _settle(self, sent: Invocation, future: Future[Manifest]) -> list[Batch]:
         """Commit what a batch came to. Returns the batches to send instead if its worker died or was taken away."""
@@ -191,8 +222,11 @@ class _Drain:
                 recorded = self._append(works, sent.route, manifest, costs, erased)
                 break
             except StreamClosedError as closed:
-                erased += [work for work in works if item_stream(work.item_id) in closed.stream_ids]
-                works = [work for work in works if work not in erased]
+                gone = [work for work in works if work.stream in closed.stream_ids]
+                if not gone:
+                    raise
+                erased += gone
+                works = [work for work in works if work not in gone]
         count(self._tallies, recorded, erased)
         for work in erased:
             self.on_batch(f"{self.step.name}: item {work.item_id} was erased while it was computed")
@@ -212,7 +246,7 @@ class _Drain:
                 works,
                 manifest,
                 step=self.step,
-                recipe=self._recipe,
+                recipe_of=lambda work: self.step.recipe_of(work, self.settings),
                 policy=self._policy,
                 route=route,
                 run_id=self.run_id,
@@ -243,14 +277,15 @@ class _Drain:
         )
 
     def _request(self, works: Sequence[Work]) -> StepRequest:
+        recipe = self.step.recipe_of(works[0], self.settings)
         return StepRequest(
             batch_id=str(uuid.uuid4()),
             attempt_id=str(uuid.uuid4()),
             attempt=max(work.attempt for work in works),
             step=self.step.name,
-            recipe=self._recipe.digest,
-            parameters=self._parameters,
-            items=tuple(work.batch_item(self._recipe) for work in works),
+            recipe=recipe.digest,
+            parameters={**recipe.parameters, **self.step.limits(self.settings)},
+            items=tuple(work.batch_item(recipe) for work in works),
         )
 
     @contextmanager

@@ -30,6 +30,7 @@ from media_assets.dispatch.manifest import read_manifest
 from media_assets.dispatch.parcels import Parcels, s3_for
 from media_assets.dispatch.proof import verify_objects
 from media_assets.dispatch.sessions import AnswerMessageReader, batch_session
+from media_assets.dispatch.targets import OnProgress, unheard
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, TaskSize
 
@@ -46,6 +47,7 @@ _BLIND_SECONDS = 60
 _OVERTIME_SECONDS = 5
 _LEAVE_SECONDS = 3
 _RUN_ENDED = "the run that sent it has ended"
+_NOT_WANTED = "nobody wants its results any more"
 
 
 class EcsTarget:
@@ -63,7 +65,8 @@ class EcsTarget:
         self._cancelled = threading.Event()
         self._lock = threading.Condition()
         self._sending = 0
-        self._tasks: set[str] = set()
+        self._tasks: dict[str, str] = {}
+        """Of batches under way, by the ids of their attempts."""
 
     @classmethod
     def connect(cls, context: AssetExecutionContext, settings: Settings, step: Step) -> EcsTarget:
@@ -78,7 +81,7 @@ class EcsTarget:
         parcels = Parcels(s3_for(settings), settings.bucket, step.name)
         return cls(context, settings, step, step.task, boto3.client("ecs", config=config), parcels)
 
-    def send(self, request: StepRequest) -> Manifest:
+    def send(self, request: StepRequest, on_progress: OnProgress = unheard) -> Manifest:
         """Run a task and return its verified manifest, with the time that the whole task is billed for.
 
         Raises TargetUnavailableError (no task could be run, or watched; it is misconfigured), BatchDiedError (killed, or
@@ -87,9 +90,16 @@ class EcsTarget:
         """
         with self._sent():
             try:
-                return self._run(request)
+                return self._run(request, on_progress)
             finally:
                 self._parcels.clear(request.attempt_id)
+
+    def stop(self, attempt_id: str) -> None:
+        """Stop the attempt's task, if it has started."""
+        with self._lock:
+            arn = self._tasks.get(attempt_id)
+        if arn is not None:
+            self._stop(arn, _NOT_WANTED)
 
     def cancel(self) -> None:
         """Stop every task of this run, also the ones that are being started this moment.
@@ -98,7 +108,7 @@ class EcsTarget:
         """
         with self._lock:
             self._cancelled.set()
-            tasks = set(self._tasks)
+            tasks = set(self._tasks.values())
         stopping = [threading.Thread(target=self._stop, args=(task, _RUN_ENDED), daemon=True) for task in tasks]
         for thread in stopping:
             thread.start()
@@ -108,8 +118,8 @@ class EcsTarget:
         for thread in stopping:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _run(self, request: StepRequest) -> Manifest:
-        with batch_session(self._context, PipesEnvContextInjector(), request) as (event, reader):
+    def _run(self, request: StepRequest, on_progress: OnProgress) -> Manifest:
+        with batch_session(self._context, PipesEnvContextInjector(), request, on_progress) as (event, reader):
             event["task"] = {"seconds": self._size.timeout_seconds, "memory_mb": self._size.memory_mb}
             arn = self._start(request.attempt_id, self._parcels.send(request.attempt_id, event))
             try:
@@ -119,7 +129,7 @@ class EcsTarget:
                 raise
             finally:
                 with self._lock:
-                    self._tasks.discard(arn)
+                    self._tasks.pop(request.attempt_id, None)
             answer = self._parcels.answer(request.attempt_id)
             if answer is None:
                 raise end_without_answer(self._family, task, began=reader.heard > 0, outlived_its_limit=outlived)
@@ -140,7 +150,7 @@ class EcsTarget:
             try:
                 answer = self._ecs.run_task(**self._task_for(attempt_id, event))
                 if answer["tasks"]:
-                    return self._started(answer["tasks"][0]["taskArn"])
+                    return self._started(attempt_id, answer["tasks"][0]["taskArn"])
                 failures = answer["failures"] or [{"reason": "no task and no reason"}]
                 message = "; ".join(f"{each.get('reason')} {each.get('detail', '')}".strip() for each in failures)
             except ClientError as error:
@@ -148,7 +158,7 @@ class EcsTarget:
             except BotoCoreError as error:
                 # A connection that broke, or timed out, after it was made: the request may have arrived.
                 if isinstance(error, HTTPClientError) and (arn := self._find(attempt_id)):
-                    return self._started(arn)
+                    return self._started(attempt_id, arn)
                 raise TargetUnavailableError(f"{self._family}: ECS can't be reached ({type(error).__name__})") from error
             reason = f"{self._family}: RunTask: {f'{code}: ' if code else ''}{message}"
             if wait is None or not may_be_tried_again(code, message):
@@ -195,10 +205,10 @@ class EcsTarget:
             **({"networkConfiguration": network} if settings.ecs_subnets else {}),
         }
 
-    def _started(self, arn: str) -> str:
+    def _started(self, attempt_id: str, arn: str) -> str:
         with self._lock:
             if not self._cancelled.is_set():
-                self._tasks.add(arn)
+                self._tasks[attempt_id] = arn
                 return arn
         self._stop(arn, _RUN_ENDED)  # cancelled while RunTask was under way
         raise BatchInterruptedError(f"{self._family} was stopped: the run has ended")

@@ -11,7 +11,7 @@ from lambdas.runtime.contract import ItemError, ItemOutcome, Manifest, Metrics, 
 from media_assets.dispatch.billing import memory_mb_of
 from media_assets.dispatch.errors import BatchDiedError
 from media_assets.dispatch.routing import Route
-from media_assets.dispatch.targets import Target
+from media_assets.dispatch.targets import OnProgress, Target, unheard
 from media_assets.steps.step import Step, Work
 
 
@@ -28,13 +28,13 @@ class Invocation:
     _began: float = field(default_factory=time.monotonic)
     _ended: float | None = None
 
-    def send(self, target: Target) -> Future[Manifest]:
+    def send(self, target: Target, on_progress: OnProgress = unheard) -> Future[Manifest]:
         """Send it from a thread of its own, which nobody waits for when the process ends."""
         future: Future[Manifest] = Future()
 
         def work() -> None:
             try:
-                future.set_result(target.send(self.request))
+                future.set_result(target.send(self.request, on_progress))
             except BaseException as error:  # noqa: BLE001 - the future raises it where somebody handles it
                 future.set_exception(error)
 

@@ -26,6 +26,7 @@ from media_assets.dispatch.manifest import read_manifest
 from media_assets.dispatch.parcels import Parcels, refuse_constant, s3_for
 from media_assets.dispatch.proof import verify_objects
 from media_assets.dispatch.sessions import batch_session
+from media_assets.dispatch.targets import OnProgress, unheard
 from media_assets.settings import Settings
 from media_assets.steps.step import Step
 
@@ -59,8 +60,8 @@ class LambdaTarget:
         client = boto3.client("lambda", config=config)
         return cls(context, settings.function_name(step.name), client, Parcels(s3_for(settings), settings.bucket, step.name))
 
-    def send(self, request: StepRequest) -> Manifest:
-        """Invoke and return the verified manifest.
+    def send(self, request: StepRequest, on_progress: OnProgress = unheard) -> Manifest:
+        """Invoke and return the verified manifest. A function's messages come with its answer: there is no progress to hear.
 
         Raises TargetUnavailableError (unreachable, throttled, misconfigured), BatchDiedError (killed in mid-batch),
         BatchInterruptedError (killed before that) or ManifestError (the answer doesn't account for the batch).
@@ -72,6 +73,9 @@ class LambdaTarget:
         manifest = read_manifest(request, answer)
         verify_objects(self._parcels.s3, request, manifest)
         return manifest
+
+    def stop(self, attempt_id: str) -> None:
+        """Nothing stops an invocation."""
 
     def cancel(self) -> None:
         """Nothing stops an invocation: those under way end by themselves, and what they have cost is put down."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,8 +13,20 @@ from lambdas.runtime.contract import Disposition, ItemError, ItemOutcome, Manife
 from media_assets.dispatch.errors import ManifestError
 from media_assets.dispatch.routing import Route
 from media_assets.eventlog.catalogue import StepAbandoned, StepFailed, UploadRejected
-from media_assets.eventlog.events import Execution, NewEvent, step_abandoned, step_failed, step_succeeded, upload_removed
+from media_assets.eventlog.events import (
+    Execution,
+    NewEvent,
+    StepRef,
+    step_abandoned,
+    step_failed,
+    step_succeeded,
+    upload_removed,
+)
+from media_assets.eventlog.job_events import job_failed
 from media_assets.steps.step import Recipe, Step, Work
+
+_WHERE = {"target", "target_reason", "run_id", "attempt_id"}
+"""What an execution is apart from its cost, which one event has."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,7 @@ def record(
     manifest: Manifest,
     *,
     step: Step,
-    recipe: Recipe,
+    recipe_of: Callable[[Work], Recipe],
     policy: RetryPolicy,
     route: Route,
     run_id: str | None,
@@ -82,10 +94,11 @@ def record(
             micro_dollars=charges[work.item_id] + owed.get(work.item_id, 0),
         )
         if outcome.error is None:
-            recorded.events.append(_result(step, recipe, work, outcome, execution, now))
+            result = _result(step, recipe_of(work), work, outcome, execution, now)
+            recorded.events += [result, *step.consequences(work, outcome, result)]
             recorded.processed.append(work)
         else:
-            _error(recorded, recipe, work, outcome.error, execution, charges[work.item_id], policy, now)
+            _error(recorded, recipe_of(work), work, outcome.error, execution, charges[work.item_id], policy, now)
     return recorded
 
 
@@ -111,13 +124,17 @@ def _error(
 ) -> None:
     ref = work.ref(recipe)
     match error.code.disposition:
+        case Disposition.REJECT if work.job is not None:
+            # The video has its own results; it is this job that can't be done.
+            _give_up(recorded, ref, work, error, execution, 1, now)
+            recorded.rejected.append(work)
         case Disposition.REJECT:
             rejection = UploadRejected(version_id=work.version_id, code=error.code, message=error.message)
             recorded.events.append(step_succeeded(ref, rejection, execution=execution, occurred_at=now))
             recorded.rejected.append(work)
         case Disposition.GONE:
             removal = upload_removed(
-                work.item_id,
+                ref.item_id,
                 work.version_id,
                 user_id=work.user_id,
                 occurred_at=now,
@@ -126,6 +143,9 @@ def _error(
                 execution=execution,
             )
             recorded.events.append(removal)
+            if work.job is not None:
+                free = Execution(**execution.model_dump(include=_WHERE))
+                _give_up(recorded, ref, work, error, free, 1, now)
             recorded.rejected.append(work)
         case Disposition.AGAIN:
             recorded.postponed.append(work)
@@ -146,10 +166,20 @@ def _error(
             failed = step_failed(ref, failure, execution=execution, occurred_at=now)
             recorded.events.append(failed)
             if retry_at is None:
-                end = StepAbandoned(version_id=work.version_id, code=error.code, message=error.message, failures=failures)
                 led_to_it = ref.trace.model_copy(update={"causation_id": failed.event_id})
-                free = Execution(**execution.model_dump(include={"target", "target_reason", "run_id", "attempt_id"}))
-                recorded.events.append(
-                    step_abandoned(ref.model_copy(update={"trace": led_to_it}), end, execution=free, occurred_at=now)
-                )
+                free = Execution(**execution.model_dump(include=_WHERE))
+                _give_up(recorded, ref.model_copy(update={"trace": led_to_it}), work, error, free, failures, now)
             recorded.failed.append(work)
+
+
+def _give_up(
+    recorded: Recorded, ref: StepRef, work: Work, error: ItemError, execution: Execution, failures: int, now: datetime
+) -> None:
+    """No further attempt at a step, and so none at the job that it is of."""
+    end = StepAbandoned(version_id=work.version_id, code=error.code, message=error.message, failures=failures)
+    abandoned = step_abandoned(ref, end, execution=execution, occurred_at=now)
+    recorded.events.append(abandoned)
+    if work.job is not None:
+        cause, run_id = abandoned.event_id, execution.run_id
+        told = {"code": error.code, "message": error.message}
+        recorded.events.append(job_failed(work.job_ref, **told, occurred_at=now, causation_id=cause, run_id=run_id))

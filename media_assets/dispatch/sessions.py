@@ -11,16 +11,21 @@ from dagster_pipes import PipesParams
 
 from lambdas.runtime.contract import StepRequest
 from media_assets.dispatch.errors import ManifestError
+from media_assets.dispatch.targets import OnProgress, unheard
 
 if TYPE_CHECKING:
     from dagster._core.pipes.context import PipesMessageHandler
 
 
 class AnswerMessageReader(PipesMessageReader):
-    """Hands messages to Dagster, however they came. One per session. `heard` counts them."""
+    """Hands messages to Dagster, however they came. One per session. `heard` counts them.
 
-    def __init__(self) -> None:
+    What workers tell of their progress goes to `on_progress`, and Dagster keeps none of it.
+    """
+
+    def __init__(self, on_progress: OnProgress = unheard) -> None:
         self._handler: PipesMessageHandler | None = None
+        self._on_progress = on_progress
         self.heard = 0
 
     @contextmanager
@@ -36,7 +41,11 @@ class AnswerMessageReader(PipesMessageReader):
         assert self._handler is not None, "consume() belongs inside an open Pipes session"
         try:
             for message in messages:
-                self._handler.handle_message(message)
+                if message["method"] == "report_custom_message":
+                    told = message["params"]["payload"]["progress"]
+                    self._on_progress(str(told["item_id"]), int(told["percent"]))
+                else:
+                    self._handler.handle_message(message)
                 self.heard += 1
         except Exception as error:  # Dagster's handler takes messages apart without looking at them first
             raise ManifestError(f"message of a kind that Pipes doesn't have ({type(error).__name__})") from error
@@ -47,10 +56,13 @@ class AnswerMessageReader(PipesMessageReader):
 
 @contextmanager
 def batch_session(
-    context: AssetExecutionContext, injector: PipesContextInjector, request: StepRequest
+    context: AssetExecutionContext,
+    injector: PipesContextInjector,
+    request: StepRequest,
+    on_progress: OnProgress = unheard,
 ) -> Iterator[tuple[dict[str, Any], AnswerMessageReader]]:
     """A Pipes session for one batch: the event to send, and the reader for the messages that come back."""
-    reader = AnswerMessageReader()
+    reader = AnswerMessageReader(on_progress)
     extras = {
         "batch_id": request.batch_id,
         "attempt_id": request.attempt_id,

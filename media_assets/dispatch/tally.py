@@ -10,7 +10,6 @@ from datetime import datetime
 
 from media_assets.dispatch.outcomes import Recorded
 from media_assets.eventlog.catalogue import StepAbandoned, StepFailed, UploadRejected
-from media_assets.eventlog.events import item_stream
 from media_assets.steps.step import Work
 
 _SAMPLE = 24
@@ -45,8 +44,10 @@ def count(tallies: MutableMapping[datetime, Tally], recorded: Recorded, erased: 
             tally.bytes_read += work.size_bytes
             if name == "processed" and len(tally.sample) < _SAMPLE:
                 tally.sample.append(work.item_id)
-    hours = {item_stream(work.item_id): work.hour for work in (*recorded.processed, *recorded.rejected, *recorded.failed)}
+    hours = {work.stream: work.hour for work in (*recorded.processed, *recorded.rejected, *recorded.failed)}
     for event in recorded.events:
+        if event.stream_id not in hours:
+            continue  # a consequence for another item: a frame
         tally = tallies[hours[event.stream_id]]
         tally.milliseconds += event.milliseconds
         tally.micro_dollars += event.micro_dollars

@@ -2,7 +2,8 @@
 
 1. Versions of the key that the log hasn't heard of are told to it. So they are the item's, and their notifications, when
    they come, are repeats that begin nothing.
-2. One transaction erases the item from the log and the read models and notes the sweeps.
+2. One transaction erases the item from the log and the read models, with its frames and its jobs if it is a video, and notes
+   the sweeps.
 3. The first sweep removes what is in the bucket.
 4. The second one, after the longest time that a function may take, removes what was written since.
 """
@@ -69,10 +70,13 @@ class Eraser:
             return Target(item_id, (row.bucket, row.key))
 
     def of_user(self, user_id: str) -> list[Target]:
-        """Every item of a user that the log knows. Changes nothing."""
+        """Every item of a user that the log knows, without the frames that go with their videos. Changes nothing."""
         with self.store.engine.connect() as connection:
             rows = connection.execute(
-                text("SELECT item_id, bucket, key FROM items WHERE user_id = :user ORDER BY key"), {"user": user_id}
+                text("""
+                    SELECT item_id, bucket, key FROM items WHERE user_id = :user AND parent_item_id IS NULL ORDER BY key
+                """),
+                {"user": user_id},
             )
             return [Target(item_id, (bucket, key)) for item_id, bucket, key in rows]
 

@@ -20,6 +20,7 @@ from media_assets.erasure.objects import ObjectsRemainError, ObjectVersion, remo
 from media_assets.eventlog.erasure import Erasure, due_sweeps, postpone_sweep, sweep, uploads_of_erased_items
 from media_assets.eventlog.events import upload_event_id
 from media_assets.eventlog.store import EventStore
+from media_assets.uploads.notifications import PREFIX
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -74,7 +75,7 @@ def sweep_item(log: EventStore, s3: S3Client, bucket: str, item_id: uuid.UUID, *
     def remove_objects(connection: Connection, erasure: Erasure) -> dict[str, int]:
         return {
             "object_versions": _remove_original(connection, s3, erasure),
-            "derived_objects": _remove_derived(s3, bucket, erasure.item_id),
+            "derived_objects": _remove_derived(s3, bucket, erasure),
             "contact_sheets": _remove_contact_sheets(connection, s3, bucket, erasure, is_last=now >= erasure.final_at),
         }
 
@@ -90,11 +91,15 @@ def sweep_item(log: EventStore, s3: S3Client, bucket: str, item_id: uuid.UUID, *
 
 
 def _remove_original(connection: Connection, s3: S3Client, erasure: Erasure) -> int:
-    """Versions of items of this key that were erased, and delete markers but one that hides what is there today."""
+    """Versions of items of this key that were erased, and delete markers but one that hides what is there today. A frame has its
+    key for itself: whatever is there is its."""
     bucket, key = erasure.bucket, erasure.key
     assert bucket is not None  # while a sweep is due
     assert key is not None
     versions = versions_of(s3, bucket, key)
+    if not key.startswith(PREFIX):
+        remove(s3, bucket, versions)
+        return len(versions)
     uploads = {version: upload_event_id(bucket, key, version.version_id) for version in versions if not version.is_marker}
     erased = uploads_of_erased_items(connection, uploads.values())
     holds_another_item = any(upload not in erased for upload in uploads.values())
@@ -107,16 +112,22 @@ def _remove_original(connection: Connection, s3: S3Client, erasure: Erasure) -> 
     return len(going)
 
 
-def _remove_derived(s3: S3Client, bucket: str, item_id: uuid.UUID) -> int:
-    versions = versions_under(s3, bucket, f"derived/{item_id}/")
+def _remove_derived(s3: S3Client, bucket: str, erasure: Erasure) -> int:
+    """What was made of the item, of its frames, and what its jobs made."""
+    folders = [
+        *(f"derived/{item_id}/" for item_id in (erasure.item_id, *erasure.frame_ids)),
+        *(f"processed/{job_id}/" for job_id in erasure.job_ids),
+    ]
+    versions = [version for folder in folders for version in versions_under(s3, bucket, folder)]
     remove(s3, bucket, versions)
     return len({version.key for version in versions})
 
 
 def _remove_contact_sheets(connection: Connection, s3: S3Client, bucket: str, erasure: Erasure, *, is_last: bool) -> int:
-    """Sheets that show the item. Their rows go with the last sweep: a sheet has its row before it is stored."""
+    """Sheets that show the item or a frame of it. Their rows go with the last sweep: a sheet has its row before it is stored."""
     sheets = connection.execute(
-        text("SELECT key FROM contact_sheets WHERE item_ids @> ARRAY[CAST(:id AS uuid)]"), {"id": erasure.item_id}
+        text("SELECT key FROM contact_sheets WHERE item_ids && CAST(:ids AS uuid[])"),
+        {"ids": [erasure.item_id, *erasure.frame_ids]},
     )
     keys = list(sheets.scalars())
     versions = [version for key in keys for version in versions_of(s3, bucket, key)]

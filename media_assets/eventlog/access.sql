@@ -21,10 +21,10 @@ BEGIN
         SELECT c.relname FROM pg_class c
         WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
           AND c.relname = ANY (ARRAY['uploads', 'step_results', 'step_failures', 'requested_generations', 'thumbnails',
-                                     'detections', 'analyses', 'embeddings', 'costs', 'spending_stops', 'steps', 'items'])
+                                     'detections', 'analyses', 'embeddings', 'segments', 'jobs', 'costs', 'spending_stops', 'steps', 'items'])
     LOOP
         EXECUTE format('GRANT SELECT ON %I TO media_assets_app, media_assets_api', model);
     END LOOP;
-    GRANT SELECT ON uploads, thumbnails TO media_assets_relay;  -- the keys that it publishes
-    GRANT SELECT ON uploads, items TO media_assets_eraser;  -- where an item's objects are
+    GRANT SELECT ON uploads, thumbnails, jobs TO media_assets_relay;  -- the keys that it publishes
+    GRANT SELECT ON uploads, items, jobs TO media_assets_eraser;  -- where an item's objects are
 END $$;

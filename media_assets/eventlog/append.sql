@@ -3,7 +3,7 @@
 -- The advisory lock is held until the transaction ends, so positions become visible in their own order and a reader that
 -- asks for `position > cursor` misses nothing. It needs READ COMMITTED: under a frozen snapshot the head would be stale.
 --
--- batch: array of {event_id, stream_id, expected_version, type, schema_version, occurred_at, user_id, item_id, step,
+-- batch: array of {event_id, stream_id, expected_version, type, schema_version, occurred_at, user_id, item_id, job_id, step,
 -- recipe, generation, target, target_reason, run_id, attempt_id, milliseconds, memory_mb, tokens_in, tokens_out,
 -- micro_dollars, correlation_id, causation_id, body}.
 --
@@ -33,7 +33,10 @@ BEGIN
     WITH incoming AS MATERIALIZED (
         SELECT n.*, head + row_number() OVER (ORDER BY n.ordinal) AS position,
                coalesce(newest.version, 0) + (row_number() OVER stream)::integer AS version,
-               coalesce(lag(n.type) OVER stream, newest.type) = 'ItemErased' AS is_closed,
+               coalesce(lag(n.type) OVER stream, newest.type) = 'ItemErased' OR (  -- or of a job whose video was erased
+                   n.job_id IS NOT NULL AND n.type <> 'ItemErased'
+                   AND EXISTS (SELECT FROM events x WHERE x.item_id = n.item_id AND x.type = 'ItemErased')
+               ) AS is_closed,
                known.schema_version AS known_version,
                payload_digest(n.body) AS payload_sha256
         FROM (
@@ -41,8 +44,8 @@ BEGIN
             FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (fields, ordinal)
             CROSS JOIN LATERAL jsonb_to_record(b.fields) AS f (
                 event_id uuid, stream_id text, expected_version integer, type text, schema_version integer,
-                occurred_at timestamptz, user_id text, item_id uuid, step text, recipe text, generation integer, target text,
-                target_reason text, run_id text, attempt_id text, milliseconds bigint, memory_mb integer, tokens_in bigint,
+                occurred_at timestamptz, user_id text, item_id uuid, job_id uuid, step text, recipe text, generation integer,
+                target text, target_reason text, run_id text, attempt_id text, milliseconds bigint, memory_mb integer, tokens_in bigint,
                 tokens_out bigint, micro_dollars bigint, correlation_id uuid, causation_id uuid, body jsonb)
             LEFT JOIN LATERAL (
                 SELECT true AS known FROM events e WHERE e.event_id = f.event_id LIMIT 1
@@ -62,7 +65,7 @@ BEGIN
                 i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at, i.user_id,
                 i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb, i.tokens_in,
                 i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id, i.payload_sha256,
-                NULL, i.target_reason)::events)
+                NULL, i.target_reason, i.job_id)::events)
             FROM incoming i ORDER BY i.position
         )) WITH ORDINALITY AS h (hash, number)
     ), payloads AS (
@@ -71,11 +74,11 @@ BEGIN
         INSERT INTO events (position, event_id, stream_id, version, type, schema_version, occurred_at, recorded_at, user_id,
                             item_id, step, recipe, generation, target, run_id, milliseconds, memory_mb, tokens_in,
                             tokens_out, attempt_id, micro_dollars, correlation_id, causation_id, payload_sha256, hash,
-                            target_reason)
+                            target_reason, job_id)
         SELECT i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at, i.user_id,
                i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb, i.tokens_in,
                i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id, i.payload_sha256,
-               h.hash, i.target_reason
+               h.hash, i.target_reason, i.job_id
         FROM incoming i JOIN hashes h USING (position)
     )
     SELECT count(*),

@@ -1,4 +1,4 @@
-"""The event catalogue: what can have happened, as frozen payloads."""
+"""The event catalogue: what can have happened, as frozen payloads. Those of videos and of jobs have a module each."""
 
 from __future__ import annotations
 
@@ -8,16 +8,63 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
+from media_assets.eventlog.job_payloads import (
+    JobCancelled,
+    JobCompleted,
+    JobFailed,
+    JobProgressed,
+    JobStarted,
+    JobSubmitted,
+    TextVaried,
+)
+from media_assets.eventlog.payload import Payload
+from media_assets.eventlog.video_payloads import (
+    AudioTrack,
+    Frame,
+    FrameReceived,
+    FramesExtracted,
+    Segment,
+    VideoInfo,
+    VideoSegmented,
+)
+
+__all__ = [
+    "CATALOGUE",
+    "AnalysisCompleted",
+    "AudioTrack",
+    "Detection",
+    "DetectionsCompleted",
+    "EmbeddingStored",
+    "Frame",
+    "FrameReceived",
+    "FramesExtracted",
+    "ItemErased",
+    "JobCancelled",
+    "JobCompleted",
+    "JobFailed",
+    "JobProgressed",
+    "JobStarted",
+    "JobSubmitted",
+    "MediaProbed",
+    "Payload",
+    "PayloadErased",
+    "ReprocessRequested",
+    "Segment",
+    "SpendingResumed",
+    "SpendingStopped",
+    "StepAbandoned",
+    "StepFailed",
+    "TextVaried",
+    "Thumbnail",
+    "ThumbnailCreated",
+    "UploadReceived",
+    "UploadRejected",
+    "UploadRemoved",
+    "VideoInfo",
+    "VideoSegmented",
+]
+
 _ANALYSIS_FIELDS = {"category": str, "summary": str, "tags": list, "objects": list, "text": list, "dominant_colours": list}
-
-
-class Payload(BaseModel):
-    """What an event says beyond its clear columns. `schema_version` rises when a field changes."""
-
-    # Infinity and NaN as they are, which Postgres refuses: null would be something else than was told.
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-    type: ClassVar[str]
-    schema_version: ClassVar[int] = 1
 
 
 class UploadReceived(Payload):
@@ -38,11 +85,15 @@ class UploadReceived(Payload):
 
 
 class MediaProbed(Payload):
-    """The header was measured. Pixels are as shown upright; `orientation` is EXIF's 1–8 of the stored pixels."""
+    """The header was measured. Pixels are as shown upright; `orientation` is EXIF's 1–8 of the stored pixels.
+
+    A video has `video`, a picture hasn't; `frames` are those of an animated picture.
+    """
 
     type: ClassVar[str] = "MediaProbed"
+    schema_version: ClassVar[int] = 2
     version_id: str
-    kind: Literal["image"]
+    kind: Literal["image", "video"]
     format: str
     content_type: str
     width: int = Field(gt=0)
@@ -50,6 +101,13 @@ class MediaProbed(Payload):
     orientation: int = Field(ge=1, le=8)
     frames: int = Field(default=1, ge=1)
     exif: dict[str, Any] = {}
+    video: VideoInfo | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_has(self) -> MediaProbed:
+        if (self.kind == "video") != (self.video is not None):
+            raise ValueError(f"{self.kind} {'with' if self.video else 'without'} what is measured of videos")
+        return self
 
 
 class UploadRejected(Payload):
@@ -222,6 +280,16 @@ CATALOGUE: dict[str, type[Payload]] = {
         ItemErased,
         SpendingStopped,
         SpendingResumed,
+        FrameReceived,
+        FramesExtracted,
+        VideoSegmented,
+        TextVaried,
+        JobSubmitted,
+        JobStarted,
+        JobProgressed,
+        JobCompleted,
+        JobFailed,
+        JobCancelled,
     )
 }
 """Every type that can be appended. A payload that changes in any way gets a higher `schema_version` and a step in

@@ -14,9 +14,9 @@ $$;
 -- so that the bytes of older events stay what they are.
 CREATE OR REPLACE FUNCTION event_bytes(e events) RETURNS bytea LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT convert_to('{' || concat(
-        '"step": ' || to_json(e.step) || ', ', '"type": ', to_json(e.type), ', "recipe": ' || to_json(e.recipe),
-        ', "run_id": ' || to_json(e.run_id), ', "target": ' || to_json(e.target), ', "item_id": "' || e.item_id || '"',
-        ', "user_id": ', to_json(e.user_id), ', "version": ', e.version, ', "event_id": "', e.event_id,
+        '"step": ' || to_json(e.step) || ', ', '"type": ', to_json(e.type), ', "job_id": "' || e.job_id || '"',
+        ', "recipe": ' || to_json(e.recipe), ', "run_id": ' || to_json(e.run_id), ', "target": ' || to_json(e.target),
+        ', "item_id": "' || e.item_id || '"', ', "user_id": ', to_json(e.user_id), ', "version": ', e.version, ', "event_id": "', e.event_id,
         '", "position": ', e.position, ', "memory_mb": ', e.memory_mb, ', "stream_id": ', to_json(e.stream_id),
         ', "tokens_in": ', e.tokens_in, ', "attempt_id": ' || to_json(e.attempt_id), ', "generation": ' || e.generation,
         ', "tokens_out": ', e.tokens_out, ', "occurred_at": ', microseconds(e.occurred_at),

@@ -4,7 +4,8 @@
 CREATE OR REPLACE FUNCTION erase_items(batch jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    items    uuid[] := ARRAY(SELECT (b->>'item_id')::uuid FROM jsonb_array_elements(batch) b);
+    -- A job's id is in the place of an item's where the work is a job's.
+    items    uuid[] := ARRAY(SELECT coalesce(b->>'job_id', b->>'item_id')::uuid FROM jsonb_array_elements(batch) b);
     streams  text[] := ARRAY(SELECT b->>'stream_id' FROM jsonb_array_elements(batch) b);
     model    text;
     number   bigint;

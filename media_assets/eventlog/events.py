@@ -13,6 +13,9 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from media_assets.eventlog.catalogue import (
+    Frame,
+    FrameReceived,
+    FramesExtracted,
     ItemErased,
     Payload,
     ReprocessRequested,
@@ -37,12 +40,14 @@ def deterministic_id(*parts: object) -> uuid.UUID:
 
 def item_id_of(bucket: str, key: str, incarnation: int = 0) -> uuid.UUID:
     """The item that a key in a bucket is. All versions of the key belong to it, until it is erased: what is uploaded
-    under the key after that is its next incarnation."""
+    under the key after that is its next incarnation. A frame is the item of its own key."""
     return deterministic_id("item", bucket, key, *([incarnation] if incarnation else []))
 
 
 class NewEvent(BaseModel):
     """An event to append. Times are aware UTC datetimes; figures are what the outcome cost.
+
+    `job_id` is the job that it is of, in whose stream it is then; `item_id` is that of the job's video.
 
     `expected_version` is the stream's version that the command was decided on (0: the stream doesn't exist yet); None
     appends at the head. Within one append it counts the events before it. `correlation_id` is the event that began the
@@ -58,6 +63,7 @@ class NewEvent(BaseModel):
     occurred_at: AwareDatetime
     user_id: UserId
     item_id: uuid.UUID | None = None
+    job_id: uuid.UUID | None = None
     expected_version: int | None = None
     step: str | None = None
     recipe: str | None = None
@@ -104,11 +110,12 @@ NO_TRACE = Trace()
 
 
 class StepRef(BaseModel):
-    """Which computation an outcome belongs to: a result is keyed by exactly these."""
+    """Which computation an outcome belongs to: a result is keyed by exactly these. `job_id` if it is a job's, of that item."""
 
     model_config = ConfigDict(frozen=True)
 
     item_id: uuid.UUID
+    job_id: uuid.UUID | None = None
     user_id: str
     version_id: str
     step: str
@@ -132,9 +139,17 @@ class Execution(BaseModel):
     tokens_out: int = 0
     micro_dollars: int = 0
 
+    def free(self) -> Execution:
+        """The same place and attempt at no cost, for what is told beside the event that carries the bill."""
+        return Execution(target=self.target, target_reason=self.target_reason, run_id=self.run_id, attempt_id=self.attempt_id)
+
 
 def item_stream(item_id: uuid.UUID) -> str:
     return f"item-{item_id}"
+
+
+def job_stream(job_id: uuid.UUID) -> str:
+    return f"job-{job_id}"
 
 
 def account_stream(user_id: str) -> str:
@@ -167,6 +182,40 @@ def upload_event_id(bucket: str, key: str, version_id: str) -> uuid.UUID:
     return deterministic_id(UploadReceived.type, bucket, key, version_id)
 
 
+def frame_received(extracted: NewEvent, frame: Frame, *, bucket: str, version_id: str, etag: str, hour: datetime) -> NewEvent:
+    """One of the frames that `extracted` (FramesExtracted) tells of becomes an item. `version_id` and `etag` are of its object
+    in S3, whose event has an id as an upload's, so that an object version leads to its event whatever it is.
+
+    Raises TypeError for an event of another type.
+    """
+    told = extracted.payload
+    if not isinstance(told, FramesExtracted) or extracted.item_id is None:
+        raise TypeError(f"{told.type} tells of no frames")
+    payload = FrameReceived(
+        bucket=bucket,
+        version_id=version_id,
+        etag=etag,
+        hour=hour,
+        format="jpeg",
+        content_type="image/jpeg",
+        parent_item_id=extracted.item_id,
+        parent_version_id=told.version_id,
+        parent_generation=extracted.generation or 0,
+        **frame.model_dump(include={"key", "size_bytes", "width", "height", "timecode_ms", "is_poster"}),
+    )
+    return NewEvent(
+        event_id=upload_event_id(bucket, frame.key, version_id),
+        stream_id=item_stream(frame.item_id),
+        payload=payload,
+        occurred_at=extracted.occurred_at,
+        user_id=extracted.user_id,
+        item_id=frame.item_id,
+        run_id=extracted.run_id,
+        correlation_id=extracted.correlation_id,
+        causation_id=extracted.event_id,
+    )
+
+
 def upload_removed(
     item_id: uuid.UUID,
     version_id: str,
@@ -192,7 +241,7 @@ def upload_removed(
 
 
 def step_succeeded(ref: StepRef, payload: Payload, *, execution: Execution, occurred_at: datetime) -> NewEvent:
-    """A conclusive outcome (a result, or a rejection): one per item, version, step, recipe and generation."""
+    """A conclusive outcome (a result, or a rejection): one per item or job, version, step, recipe and generation."""
     return _outcome(ref, payload, ("outcome",), execution, occurred_at)
 
 
@@ -234,15 +283,24 @@ def reprocess_requested(
     )
 
 
-def item_erased(item_id: uuid.UUID, *, reason: str, user_id: str, occurred_at: datetime, trace: Trace = NO_TRACE) -> NewEvent:
-    """An item is erased once. Only the eraser's role may append it (erasure.py)."""
+def item_erased(
+    item_id: uuid.UUID,
+    *,
+    reason: str,
+    user_id: str,
+    occurred_at: datetime,
+    job_id: uuid.UUID | None = None,
+    trace: Trace = NO_TRACE,
+) -> NewEvent:
+    """An item, or a job of the item, is erased once. Only the eraser's role may append it (erasure.py)."""
     return NewEvent(
-        event_id=deterministic_id(ItemErased.type, item_id),
-        stream_id=item_stream(item_id),
+        event_id=deterministic_id(ItemErased.type, job_id or item_id),
+        stream_id=job_stream(job_id) if job_id else item_stream(item_id),
         payload=ItemErased(reason=reason),
         occurred_at=occurred_at,
         user_id=user_id,
         item_id=item_id,
+        job_id=job_id,
         **trace.model_dump(),
     )
 
@@ -264,13 +322,15 @@ def spending_changed(
 def _outcome(
     ref: StepRef, payload: Payload, identity: tuple[str, ...], execution: Execution, occurred_at: datetime
 ) -> NewEvent:
+    of_job = [ref.job_id] if ref.job_id else []
     return NewEvent(
-        event_id=deterministic_id(*identity, ref.item_id, ref.version_id, ref.step, ref.recipe, ref.generation),
-        stream_id=item_stream(ref.item_id),
+        event_id=deterministic_id(*identity, ref.item_id, ref.version_id, ref.step, ref.recipe, ref.generation, *of_job),
+        stream_id=job_stream(ref.job_id) if ref.job_id else item_stream(ref.item_id),
         payload=payload,
         occurred_at=occurred_at,
         user_id=ref.user_id,
         item_id=ref.item_id,
+        job_id=ref.job_id,
         step=ref.step,
         recipe=ref.recipe,
         generation=ref.generation,

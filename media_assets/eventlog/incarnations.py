@@ -35,9 +35,13 @@ def last_erased(connection: Connection, address: Address) -> uuid.UUID | None:
 
 
 def erased_items(connection: Connection, item_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of these items that were erased."""
+    """Those of these items and jobs that were erased."""
     rows = connection.execute(
-        text("SELECT item_id FROM events WHERE type = 'ItemErased' AND item_id = ANY(:ids)"), {"ids": list(item_ids)}
+        text("""
+            SELECT item_id FROM events WHERE type = 'ItemErased' AND item_id = ANY(:ids) AND job_id IS NULL
+            UNION ALL SELECT job_id FROM events WHERE type = 'ItemErased' AND job_id = ANY(:ids)
+        """),
+        {"ids": list(item_ids)},
     )
     return set(rows.scalars())
 

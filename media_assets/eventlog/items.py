@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from media_assets.eventlog.incarnations import last_erased
+from media_assets.eventlog.videos import describe_parent, describe_video
 
 
 class ItemNotFoundError(LookupError):
@@ -70,8 +71,8 @@ def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:
     thumbnails: [{size, width, height, key, sha256}], placeholder, detections: {model, detections: [{label, confidence,
     bbox: [x, y, width, height]}]} | null, analysis: {category, summary, tags, objects, text, dominant_colours, provider,
     model, analysis_id} | null, embedding: {model, dimensions} | null, rejection: {code, message} | null,
-    steps: {step: {state, failures, retry_at, error}}}. Pixels are of the upright original. Raises ItemNotFoundError, and its
-    ItemErasedError.
+    video: {…} | null, parent: {…} | null (videos.py), steps: {step: {state, failures, retry_at, error}}}. Pixels are of the
+    upright original. Raises ItemNotFoundError, and its ItemErasedError.
     """
     item = connection.execute(text("SELECT * FROM items WHERE item_id = :id"), {"id": item_id}).one_or_none()
     if item is None:
@@ -122,6 +123,10 @@ def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:
         },
         "embedding": embedding and {"model": embedding.model, "dimensions": embedding.dimensions},
         "rejection": {"code": item.rejection_code, "message": item.rejection_message} if item.rejection_code else None,
+        "video": describe_video(connection, item_id, item.version_id, item.video) if item.kind == "video" else None,
+        "parent": describe_parent(connection, item.parent_item_id, item.timecode_ms, item.is_poster)
+        if item.parent_item_id
+        else None,
         "steps": {
             step.step: {
                 "state": step.state,
@@ -134,9 +139,13 @@ def describe(connection: Connection, item_id: uuid.UUID) -> dict[str, Any]:
     }
 
 
-def counts_by_state(connection: Connection) -> dict[str, int]:
-    """How many items are received, processing, done, rejected, failed, removed; states without items are left out."""
-    rows = connection.execute(text("SELECT state, count(*) FROM items GROUP BY 1 ORDER BY 1"))
+def counts_by_state(connection: Connection, *, frames: bool = False) -> dict[str, int]:
+    """How many uploads, or frames of videos, are received, processing, done, rejected, failed, removed; states without any are
+    left out."""
+    rows = connection.execute(
+        text("SELECT state, count(*) FROM items WHERE (parent_item_id IS NOT NULL) = :frames GROUP BY 1 ORDER BY 1"),
+        {"frames": frames},
+    )
     return dict(rows.tuples().all())
 
 
@@ -165,7 +174,7 @@ def _detections(connection: Connection, current: dict[str, Any]) -> dict[str, An
 def _refuse_erased(connection: Connection, item_id: str) -> None:
     with suppress(ValueError):
         erased = connection.execute(
-            text("SELECT item_id, occurred_at FROM events WHERE type = 'ItemErased' AND item_id = :id"),
+            text("SELECT item_id, occurred_at FROM events WHERE type = 'ItemErased' AND item_id = :id AND job_id IS NULL"),
             {"id": uuid.UUID(item_id)},
         ).one_or_none()
         if erased is not None:

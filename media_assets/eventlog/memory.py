@@ -19,7 +19,7 @@ from media_assets.eventlog.errors import (
     StreamClosedError,
     UnknownEventTypeError,
 )
-from media_assets.eventlog.events import Event, NewEvent
+from media_assets.eventlog.events import Event, NewEvent, item_stream
 from media_assets.eventlog.log import Appended, Erased, EventLog
 from media_assets.eventlog.stored import read_event, stored_body
 
@@ -49,8 +49,8 @@ class MemoryEventStore(EventLog):
             raise MixedErasureError
         with self._lock:
             self._append(events)
-            items = {event.item_id for event in events} - {None}
-            said = [row["event_id"] for row in self._log if row["item_id"] in items and row["type"] != ItemErased.type]
+            rows = (row for stream_id in {event.stream_id for event in events} for row in self._streams[stream_id])
+            said = [row["event_id"] for row in rows if row["type"] != ItemErased.type]
             return Erased(sum(self._bodies.pop(event_id, None) is not None for event_id in said), {})
 
     def stream(self, stream_id: str) -> list[Event]:
@@ -94,12 +94,22 @@ class MemoryEventStore(EventLog):
         for event in new:
             before.append(tails[event.stream_id])
             tails[event.stream_id] = (before[-1][0] + 1, event.payload.type)
-        closed = {event.stream_id for event, (_, type) in zip(new, before, strict=True) if type == ItemErased.type}
+        closed = {
+            event.stream_id
+            for event, (_, type) in zip(new, before, strict=True)
+            if type == ItemErased.type or self._is_of_erased_item(event)
+        }
         if closed:
             raise StreamClosedError(frozenset(closed))
         for event, (version, _) in zip(new, before, strict=True):
             if event.expected_version not in (None, version):
                 raise ConcurrencyError(event.stream_id, event.expected_version, version)
+
+    def _is_of_erased_item(self, event: NewEvent) -> bool:
+        """Of jobs, whose streams may begin after the item's was closed."""
+        if event.job_id is None or event.item_id is None or event.payload.type == ItemErased.type:
+            return False
+        return self._tail(item_stream(event.item_id))[1] == ItemErased.type
 
     def _tail(self, stream_id: str) -> tuple[int, str | None]:
         """The stream's version and the type of its newest event."""

@@ -21,6 +21,8 @@ PROJECTIONS = (
     "detections",
     "analyses",
     "embeddings",
+    "segments",
+    "jobs",
     "costs",
     "spending_stops",
     "steps",

@@ -20,8 +20,11 @@ from media_assets.eventlog.catalogue import (
     DetectionsCompleted,
     EmbeddingStored,
     ItemErased,
+    JobCompleted,
+    JobFailed,
     ThumbnailCreated,
     UploadRejected,
+    VideoSegmented,
 )
 
 PUBLISHED = {
@@ -30,6 +33,9 @@ PUBLISHED = {
     AnalysisCompleted.type: "AnalysisComplete",
     EmbeddingStored.type: "EmbeddingStored",
     UploadRejected.type: "UploadRejected",
+    VideoSegmented.type: "VideoSegmented",
+    JobCompleted.type: "JobCompleted",
+    JobFailed.type: "JobFailed",
     ItemErased.type: "ItemErased",
 }
 """Event types that others hear of, and the detail type under which they do. Publishing another one is a line here."""
@@ -58,14 +64,16 @@ def entries_at(connection: Connection, positions: Sequence[int]) -> list[Entry]:
 
 
 def _entries(connection: Connection, which: str, **parameters: Any) -> list[Entry]:
-    """Keys are those of the version that an event is about; an erased item has none any more, and no event but its last.
+    """Keys are those of the version that an event, or its job, is about; an erased item has none any more, and no event but
+    its last. Of a frame, its video is named too. That a job's video is unfit for it, its failure says.
 
     The thumbnail is the largest: of a ThumbnailCreated its own, of what follows the one that counts today.
     """
     rows = connection.execute(
         text(f"""
             SELECT t.event_id, t.position, t.stream_id, t.version AS stream_version, t.type, t.occurred_at, t.correlation_id,
-                   t.user_id, t.item_id, u.bucket, u.key AS original_key, t.body->>'version_id' AS version_id,
+                   t.user_id, t.item_id, t.job_id, u.bucket, u.key AS original_key, v.version_id, u.parent_item_id,
+                   u.timecode_ms,
                    coalesce(
                        (SELECT o->>'key' FROM jsonb_array_elements(t.body->'thumbnails') o
                         ORDER BY (o->>'size')::integer DESC LIMIT 1),
@@ -73,10 +81,13 @@ def _entries(connection: Connection, which: str, **parameters: Any) -> list[Entr
                         ORDER BY n.size DESC LIMIT 1)
                    ) AS thumbnail_key,
                    CASE WHEN t.type = 'AnalysisCompleted' THEN t.event_id::text ELSE t.body->>'analysis_id' END AS analysis_id,
-                   CASE WHEN t.type = 'UploadRejected' THEN t.body->>'code' END AS code
+                   CASE WHEN t.type IN ('UploadRejected', 'JobFailed') THEN t.body->>'code' END AS code
             FROM told t
-            LEFT JOIN uploads u ON u.item_id = t.item_id AND u.version_id = t.body->>'version_id'
-            WHERE {which} AND t.type = ANY(:types)
+            CROSS JOIN LATERAL (
+                SELECT coalesce(t.body->>'version_id', (SELECT j.version_id FROM jobs j WHERE j.job_id = t.job_id)) AS version_id
+            ) v
+            LEFT JOIN uploads u ON u.item_id = t.item_id AND u.version_id = v.version_id
+            WHERE {which} AND t.type = ANY(:types) AND NOT (t.type = 'UploadRejected' AND t.job_id IS NOT NULL)
             ORDER BY t.position
         """),
         {**parameters, "types": list(PUBLISHED)},

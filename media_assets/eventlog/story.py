@@ -1,6 +1,7 @@
 """An item's history as it came about: each event under the one that led to it.
 
-Every version of a key is a story of its own, begun by its UploadReceived. What is told here depends on the events alone.
+Every version of a key is a story of its own, begun by its UploadReceived, and so is every job. A frame's history is a part of
+its video's; told alone, it begins with its FrameReceived. What is told here depends on the events alone.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
-from media_assets.eventlog.catalogue import UploadReceived
+from media_assets.eventlog.catalogue import FrameReceived, JobSubmitted, UploadReceived
 from media_assets.eventlog.events import Event
+
+_BEGINNINGS = {UploadReceived.type, FrameReceived.type, JobSubmitted.type}
+"""What a stream begins with."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +35,24 @@ class Told:
 def tell(history: Iterable[Event]) -> list[Told]:
     """Every event of a history once, in the order of a tree: beginnings and siblings by position.
 
-    An event stands under its cause if that is of the same story, otherwise under the upload that it belongs to, otherwise
-    (older events say neither) under the upload before it. A cause is always the earlier event, so there is no way round.
+    An event stands under its cause if that is of the same story, otherwise under what its story began with, otherwise (older
+    events say neither) under the upload before it in its stream. A cause is always the earlier event, so there is no way
+    round.
     """
     known: dict[uuid.UUID, Event] = {}
-    upload: Event | None = None
+    began: dict[str, Event] = {}
     beginnings: list[Event] = []
     led_to: dict[uuid.UUID, list[Event]] = {}
     causes: dict[uuid.UUID, Event] = {}
     for event in sorted(history, key=lambda event: event.position):
-        cause = None if event.type == UploadReceived.type else _cause(event, known) or upload
+        cause = None if event.type == UploadReceived.type else _cause(event, known) or began.get(event.stream_id)
         if cause is None:
             beginnings.append(event)
         else:
             led_to.setdefault(cause.event_id, []).append(event)
             causes[event.event_id] = cause
-        if event.type == UploadReceived.type:
-            upload = event
+        if event.type in _BEGINNINGS:
+            began[event.stream_id] = event
         known[event.event_id] = event
     return list(_walk(beginnings, led_to, causes))
 

@@ -7,6 +7,7 @@ CREATE OR REPLACE FUNCTION upcast(type text, schema_version integer, body jsonb)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
         WHEN type = 'StepFailed' AND schema_version = 1 THEN upcast(type, 2, body - 'attempt_id')  -- a clear column since
+        WHEN type = 'MediaProbed' AND schema_version = 1 THEN upcast(type, 2, body || '{"video": null}')  -- all were pictures
         ELSE body
     END
 $$;

@@ -18,6 +18,7 @@ from media_assets.steps.thumbnail import picture_facts
 class Analyze(Step):
     name = "analyze"
     asset = "analyses"
+    kinds = ("image", "frame")
     upstream = "thumbnail"
     version = 1
     memory_mb = 2048
@@ -45,7 +46,7 @@ class Analyze(Step):
     def most_tokens(self, settings: Settings) -> tuple[int, int]:
         return (settings.analyze_max_tokens_in, settings.analyze_max_answer_tokens)
 
-    def inputs(self, connection: Connection, works: Sequence[Work]) -> dict[uuid.UUID, dict[str, Any]]:
+    def inputs(self, connection: Connection, works: Sequence[Work], settings: Settings) -> dict[uuid.UUID, dict[str, Any]]:
         return picture_facts(connection, works, "width", "height", "exif")
 
     def payload(self, work: Work, outcome: ItemOutcome) -> AnalysisCompleted:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from media_assets.steps.analyze import Analyze
 from media_assets.steps.detect import Detect
 from media_assets.steps.embed import Embed
+from media_assets.steps.frames import ExtractFrames
 from media_assets.steps.probe import Probe
+from media_assets.steps.segment import SegmentVideo
 from media_assets.steps.step import Step
 from media_assets.steps.thumbnail import MakeThumbnails
+from media_assets.steps.vary import VaryText
 
 IMAGE_PIPELINE: tuple[Step, ...] = (Probe(), MakeThumbnails(), Analyze(), Embed())
 DETECTION_PIPELINE: tuple[Step, ...] = (Detect(),)
+VIDEO_PIPELINE: tuple[Step, ...] = (ExtractFrames(), VaryText(), SegmentVideo())
 
-PIPELINES: dict[str, tuple[Step, ...]] = {"image": IMAGE_PIPELINE, "detection": DETECTION_PIPELINE}
+PIPELINES: dict[str, tuple[Step, ...]] = {
+    "image": IMAGE_PIPELINE,
+    "detection": DETECTION_PIPELINE,
+    "video": VIDEO_PIPELINE,
+}
 """By kind of work. Each has a job and runs of its own, so that a slow kind never holds up a quick one."""
 
 STEPS: dict[str, Step] = {step.name: step for steps in PIPELINES.values() for step in steps}

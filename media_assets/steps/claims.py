@@ -15,7 +15,7 @@ from media_assets.eventlog.events import Trace
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps import budgets
-from media_assets.steps.step import Step, Work
+from media_assets.steps.step import Job, Step, Work
 
 # Two runs that claim a step at once take turns for a few milliseconds, so that the second one sees what the first took.
 # Row locks with SKIP LOCKED would need the right to update read models, which only their folds have.
@@ -55,12 +55,22 @@ _CLAIM = text("""
         WHERE claims.lease_expires_at < now()
         RETURNING item_id, step, attempts
     )
-    SELECT s.item_id, s.user_id, i.bucket, i.key, i.version_id, i.size_bytes,
-           coalesce(i.width::bigint * i.height, 0) AS pixels, s.hour, s.step, s.generation, s.failures,
-           c.attempts + s.failures AS attempt, s.recomputation, s.correlation_id, s.cause_id
+    SELECT s.item_id, s.user_id, source.bucket, source.key, source.version_id, source.size_bytes,
+           coalesce(source.width::bigint * source.height, 0) AS pixels, coalesce(source.width, 0) AS width,
+           coalesce(source.height, 0) AS height, s.hour, s.step, s.generation, s.failures,
+           c.attempts + s.failures AS attempt, s.recomputation, s.correlation_id, s.cause_id, source.video,
+           source.job_of, source.options, source.texts
     FROM claimed c
     CROSS JOIN LATERAL (SELECT * FROM steps WHERE item_id = c.item_id AND step = c.step LIMIT 1) s
-    CROSS JOIN LATERAL (SELECT * FROM items WHERE item_id = c.item_id LIMIT 1) i
+    CROSS JOIN LATERAL (
+        SELECT bucket, key, version_id, size_bytes, width, height, video, NULL::uuid AS job_of, NULL::jsonb AS options,
+               NULL::jsonb AS texts
+        FROM items WHERE item_id = c.item_id
+        UNION ALL
+        SELECT u.bucket, u.key, u.version_id, u.size_bytes, u.width, u.height, u.video, j.item_id, j.options, j.texts
+        FROM jobs j JOIN uploads u USING (item_id, version_id) WHERE j.job_id = c.item_id
+        LIMIT 1
+    ) source
     ORDER BY s.recomputation, s.position
 """)
 
@@ -75,7 +85,8 @@ class Claims:
         self._engine = engine
         self._run_id = run_id
         self._lease_seconds = lease_seconds
-        self._settings = settings if settings is not None and settings.has_budgets else None
+        self._settings = settings or Settings()
+        self._budgets = settings if settings is not None and settings.has_budgets else None
         self.claim_id = uuid.uuid4()
 
     def take(self, step: Step, hours: Sequence[datetime], limit: int, *, new_only: bool = False) -> list[Work]:
@@ -88,10 +99,10 @@ class Claims:
             connection.execute(_TAKE_TURNS, {"step": step.name})
             reserved = self._choose(connection, step, hours, limit, short, new_only)
             works = self._claim(connection, step, reserved)
-            inputs = step.inputs(connection, works) if works else {}
-        if self._settings is not None:
+            inputs = step.inputs(connection, works, self._settings) if works else {}
+        if self._budgets is not None:
             for user_id in short:
-                budgets.stop_spending(EventStore(self._engine), self._settings, step, user_id)
+                budgets.stop_spending(EventStore(self._engine), self._budgets, step, user_id)
         return [replace(work, input=inputs.get(work.item_id, {})) for work in works]
 
     def _choose(
@@ -106,7 +117,7 @@ class Claims:
         """The items to claim, and what each reserves. Users whose money is too short for all that is due join `short`."""
         if not step.calls_model:
             return dict.fromkeys((item_id for item_id, _ in _due(connection, step, hours, limit, new_only)), 0)
-        if self._settings is not None:
+        if self._budgets is not None:
             budgets.lock(connection)
         passed_over = {stop.user_id for stop in budgets.stops(connection)}
         accounts: dict[str, budgets.Account] = {}
@@ -114,12 +125,12 @@ class Claims:
         chosen: dict[uuid.UUID, int] = {}
         while len(chosen) < limit:
             due = _due(connection, step, hours, limit - len(chosen), new_only, passed_over | short, chosen)
-            if self._settings is None or not due:
+            if self._budgets is None or not due:
                 return chosen | dict.fromkeys((item_id for item_id, _ in due), 0)
             users = {user_id for _, user_id in due} - known
-            accounts |= budgets.accounts(connection, self._settings, users, datetime.now(UTC).date())
+            accounts |= budgets.accounts(connection, self._budgets, users, datetime.now(UTC).date())
             known |= users
-            reserved, too_short = budgets.allot(due, accounts, step.most_micro_dollars(self._settings))
+            reserved, too_short = budgets.allot(due, accounts, step.most_micro_dollars(self._budgets))
             chosen |= reserved
             short |= too_short
             if not too_short:
@@ -209,13 +220,13 @@ class Claims:
     def owe_and_go_on(self, step: Step, works: Sequence[Work], charges: Mapping[uuid.UUID, int]) -> list[Work]:
         """Put down what an attempt cost, and return those items that another one is covered for; others are given back."""
         with self._engine.begin() as connection:
-            if step.calls_model and self._settings is not None:
+            if step.calls_model and self._budgets is not None:
                 budgets.lock(connection)
             self.owe(connection, works, charges)
-            if not step.calls_model or self._settings is None:
+            if not step.calls_model or self._budgets is None:
                 return list(works)
             users = {work.user_id for work in works}
-            accounts = budgets.accounts(connection, self._settings, users, datetime.now(UTC).date())
+            accounts = budgets.accounts(connection, self._budgets, users, datetime.now(UTC).date())
             # What they reserved for the attempt that cost this is what they reserve for the next one.
             overdrawn = {user_id for user_id, account in accounts.items() if not account.affords(0)}
             self.release(connection, [work for work in works if work.user_id in overdrawn])
@@ -252,4 +263,6 @@ def _named(works: Iterable[Work]) -> dict[str, Any]:
 
 def _work(row: dict[str, Any]) -> Work:
     trace = Trace(correlation_id=row.pop("correlation_id"), causation_id=row.pop("cause_id"))
-    return Work(**row, trace=trace)
+    item_id, options, texts = row.pop("job_of"), row.pop("options"), row.pop("texts")
+    job = None if item_id is None else Job(item_id, options, texts and tuple(texts))
+    return Work(**row, trace=trace, job=job)

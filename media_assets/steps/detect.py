@@ -19,11 +19,13 @@ from media_assets.steps.thumbnail import picture_facts
 class Detect(Step):
     name = "detect"
     asset = "detections"
+    kinds = ("image", "frame")
     upstream = "thumbnail"
     version = 1
     memory_mb = 2048
     timeout_seconds = 300
     targets = ("ecs", "lambda")
+    gathers = True
     task = TaskSize(vcpus=Decimal(1), memory_mb=2048, timeout_seconds=900)
     description = "Things by their names, with boxes in pixels of the original, as an object detector finds them."
 
@@ -37,7 +39,7 @@ class Detect(Step):
             "min_confidence": settings.detect_min_confidence,
         }
 
-    def inputs(self, connection: Connection, works: Sequence[Work]) -> dict[uuid.UUID, dict[str, Any]]:
+    def inputs(self, connection: Connection, works: Sequence[Work], settings: Settings) -> dict[uuid.UUID, dict[str, Any]]:
         return picture_facts(connection, works, "width", "height")
 
     def payload(self, work: Work, outcome: ItemOutcome) -> DetectionsCompleted:

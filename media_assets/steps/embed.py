@@ -18,6 +18,7 @@ from media_assets.steps.step import Step, Work
 class Embed(Step):
     name = "embed"
     asset = "embeddings"
+    kinds = ("image", "frame")
     upstream = "analyze"
     version = 1
     memory_mb = 1024
@@ -44,7 +45,7 @@ class Embed(Step):
         the two marks around it."""
         return (8_000 * 4 + 2, 0)
 
-    def inputs(self, connection: Connection, works: Sequence[Work]) -> dict[uuid.UUID, dict[str, Any]]:
+    def inputs(self, connection: Connection, works: Sequence[Work], settings: Settings) -> dict[uuid.UUID, dict[str, Any]]:
         rows = connection.execute(
             text("""
                 SELECT i.item_id, a.analysis_id, a.category, a.summary, a.tags, a.objects, a.text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -21,10 +20,14 @@ _UNCLAIMED = """
     (SELECT c.lease_expires_at >= now() FROM claims c WHERE c.item_id = s.item_id AND c.step = s.step) IS NOT TRUE
 """
 
-# Steps of which not every target is down.
+# Steps of which not every target is down; of those whose targets can't stand in for each other, none.
 _REACHABLE = """
-    SELECT t.step FROM unnest(CAST(:steps AS text[]), CAST(:breakers AS text[])) AS t (step, breaker)
-    WHERE NOT EXISTS (SELECT FROM breakers b WHERE b.target = t.breaker AND b.open_until > now()) GROUP BY t.step
+    SELECT t.step FROM unnest(CAST(:steps AS text[]), CAST(:breakers AS text[]), CAST(:needed AS boolean[]))
+                       AS t (step, breaker, needed)
+    CROSS JOIN LATERAL (
+        SELECT NOT EXISTS (SELECT FROM breakers b WHERE b.target = t.breaker AND b.open_until > now()) AS answers
+    ) a
+    GROUP BY t.step HAVING bool_or(a.answers) AND bool_and(a.answers OR NOT t.needed)
 """
 
 
@@ -53,12 +56,20 @@ class StepCounts:
     over_budget: int = 0
 
 
+@dataclass(frozen=True)
+class LeftPending:
+    """Items whose step is pending, claimed or not; `over_budget` are those that wait because their user's budget is spent."""
+
+    items: int
+    over_budget: int
+
+
 def due_work(connection: Connection, settings: Settings) -> list[Due]:
     """Work to ask for runs for, in the order of pipelines, hours and kinds.
 
     It could start now: pending, not waiting for a retry or for money, unclaimed, the breaker of one of its step's targets
-    closed. Where a task on ECS is the step's usual place, enough of the hour has gathered for one, or no more of it is on its
-    way, or it has waited for `ecs_gather_seconds`.
+    closed. Of a step that gathers its items for a task on ECS, enough of the hour are there for one, or no more of it is on
+    its way, or it has waited for `ecs_gather_seconds`.
 
     Sensors ask every few seconds, so the query leaps from hour to hour and kind to kind along the index `steps_pending` and
     looks in each for one such row, instead of reading all that is pending.
@@ -145,8 +156,8 @@ def uploads_waiting(connection: Connection) -> bool:
     )
 
 
-def step_counts(connection: Connection, hours: Sequence[datetime] | None = None) -> dict[str, StepCounts]:
-    """Counts by step, over all hours or the given ones. Every step is there, with zeros if it has no item."""
+def step_counts(connection: Connection) -> dict[str, StepCounts]:
+    """Counts by step, over all hours. Every step is there, with zeros if it has no item."""
     rows = connection.execute(
         text("""
             SELECT s.step,
@@ -160,22 +171,38 @@ def step_counts(connection: Connection, hours: Sequence[datetime] | None = None)
             FROM steps s
             LEFT JOIN claims c ON c.item_id = s.item_id AND c.step = s.step AND c.lease_expires_at >= now()
             LEFT JOIN spending_stops o ON o.user_id = s.user_id AND s.step = ANY(:budgeted)
-            WHERE CAST(:hours AS timestamptz[]) IS NULL OR s.hour = ANY(:hours)
             GROUP BY s.step
         """),
-        {"hours": None if hours is None else list(hours), "budgeted": list(BUDGETED)},
+        {"budgeted": list(BUDGETED)},
     )
     found = {row.step: StepCounts(*row[1:]) for row in rows}
     return {name: found.get(name, StepCounts()) for name in STEPS}
 
 
+def left_pending(connection: Connection, step: str, hour: datetime) -> LeftPending:
+    """What is pending of a step in an hour. Reads that alone: an hour may hold any number of items that are done."""
+    row = connection.execute(
+        text(f"""
+            SELECT count(*) AS items, count(*) FILTER (WHERE o.user_id IS NOT NULL AND {_UNCLAIMED}) AS over_budget
+            FROM steps s LEFT JOIN spending_stops o ON o.user_id = s.user_id AND s.step = ANY(:budgeted)
+            WHERE s.step = :step AND s.hour = :hour AND s.state = 'pending'
+        """),
+        {"step": step, "hour": hour, "budgeted": list(BUDGETED)},
+    ).one()
+    return LeftPending(row.items, row.over_budget)
+
+
 def _targets() -> dict[str, Any]:
-    """Each step's targets, by their breakers."""
-    pairs = [(step.name, step.breaker(target)) for step in STEPS.values() for target in step.targets]
-    return {"steps": [name for name, _ in pairs], "breakers": [breaker for _, breaker in pairs]}
+    """Each step's targets, by their breakers. What is too large for Lambda can't make do without ECS."""
+    pairs = [(step, step.breaker(target)) for step in STEPS.values() for target in step.targets]
+    return {
+        "steps": [step.name for step, _ in pairs],
+        "breakers": [breaker for _, breaker in pairs],
+        "needed": [not step.gathers for step, _ in pairs],
+    }
 
 
 def _gathering() -> dict[str, Any]:
-    """Steps whose usual place is a task on ECS, each with every step before it."""
-    pairs = [(step.name, before) for step in STEPS.values() if step.targets[0] == "ecs" for before in steps_before(step.name)]
+    """Steps whose items wait for each other to be worth a task, each with every step before it."""
+    pairs = [(step.name, before) for step in STEPS.values() if step.gathers for before in steps_before(step.name)]
     return {"gathering": [name for name, _ in pairs], "before": [before for _, before in pairs]}

@@ -8,14 +8,16 @@ from lambdas.runtime.contract import ItemOutcome
 from media_assets.eventlog.catalogue import MediaProbed
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, Work
+from media_assets.steps.video import video_limits
 
 
 class Probe(Step):
     name = "probe"
     asset = "media_info"
+    kinds = ("image", "video")
     upstream = None
     version = 1
-    memory_mb = 512
+    memory_mb = 1024
     timeout_seconds = 60
     description = "What each upload is, measured from its header bytes alone; what can't be vouched for is rejected here."
 
@@ -23,7 +25,7 @@ class Probe(Step):
         return {}
 
     def limits(self, settings: Settings) -> dict[str, Any]:
-        return {"max_bytes": settings.max_upload_bytes, "max_pixels": settings.max_pixels}
+        return {"max_bytes": settings.max_upload_bytes, "max_pixels": settings.max_pixels, **video_limits(settings)}
 
     def payload(self, work: Work, outcome: ItemOutcome) -> MediaProbed:
         result = outcome.result or {}
@@ -37,4 +39,5 @@ class Probe(Step):
             orientation=result["orientation"],
             frames=result.get("frames", 1),
             exif=result.get("exif", {}),
+            video=result.get("video"),
         )

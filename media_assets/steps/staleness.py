@@ -23,13 +23,14 @@ Choice = Literal["stale", "dead", "all"]
 # By the result of the generation that counts, also of steps that wait for an earlier one: their result may be there still.
 _STANDING = """
     standing AS MATERIALIZED (
-        SELECT i.item_id, i.key, i.hour, c.step, c.place, r.outcome, r.recipe, c.recipe AS current_recipe, r.finished_at,
+        SELECT i.item_id, i.kind, i.key, i.hour, c.step, c.place, r.outcome, r.recipe, c.recipe AS current_recipe,
+               r.finished_at,
                CASE WHEN r.outcome = 'done' THEN CASE WHEN r.recipe <> c.recipe THEN 'recipe' END
                     WHEN r.outcome = 'rejected' THEN NULL
                     WHEN f.dead THEN 'dead'
                     WHEN i.state <> 'rejected' THEN 'missing' END AS reason
         FROM items i
-        JOIN step_graph() g ON g.kind IS NULL OR g.kind = i.kind
+        JOIN step_graph() g ON g.kind = i.kind OR (g.kind IS NULL AND i.kind IS DISTINCT FROM 'frame')
         JOIN unnest(CAST(:steps AS text[]), CAST(:recipes AS text[])) WITH ORDINALITY AS c (step, recipe, place)
           ON c.step = g.step
         LEFT JOIN requested_generations q ON q.item_id = i.item_id AND q.step = c.step
@@ -126,25 +127,21 @@ def chosen(
     rows = connection.execute(
         text(f"""
             WITH {_STANDING}
-            SELECT item_id, array_agg(step ORDER BY place) FROM standing WHERE {condition}
-            GROUP BY item_id, hour ORDER BY hour, item_id
+            SELECT item_id, kind, array_agg(step ORDER BY place) FROM standing WHERE {condition}
+            GROUP BY item_id, kind, hour ORDER BY hour, item_id
         """),
         {**_parameters(settings, step, period), **({"before": before} if choice == "all" else {})},
     )
     found: dict[tuple[str, ...], list[uuid.UUID]] = {}
-    for item_id, names in rows:
-        found.setdefault(tuple(names), []).append(item_id)
-    if only:
-        return found
-    wider: dict[tuple[str, ...], list[uuid.UUID]] = {}
-    for these, item_ids in found.items():
-        wider.setdefault(_with_dependents(these), []).extend(item_ids)
-    return wider
+    for item_id, kind, names in rows:
+        found.setdefault(tuple(names) if only else _with_dependents(names, kind), []).append(item_id)
+    return found
 
 
-def _with_dependents(steps: Sequence[str]) -> tuple[str, ...]:
+def _with_dependents(steps: Sequence[str], kind: str | None) -> tuple[str, ...]:
+    """Those that an item of a kind takes. What it will take once its kind is known has no result yet."""
     every = {name for step in steps for name in with_dependents(step)}
-    return tuple(name for name in STEPS if name in every)
+    return tuple(name for name in STEPS if name in steps or (name in every and kind in STEPS[name].kinds))
 
 
 def _parameters(settings: Settings, step: str | None, period: Period) -> dict[str, Any]:

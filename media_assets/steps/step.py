@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 
 from lambdas.runtime.contract import BatchItem, ItemOutcome, recipe_digest
 from media_assets.eventlog.catalogue import Payload
-from media_assets.eventlog.events import NO_TRACE, StepRef, Trace
+from media_assets.eventlog.events import NO_TRACE, NewEvent, StepRef, Trace, item_stream, job_stream
+from media_assets.eventlog.job_events import JobRef
 from media_assets.settings import Settings
 from media_assets.steps.prices import fargate_task, lambda_invocation, model_call
 
@@ -44,9 +45,22 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Job:
+    """What a job's work is about: the video it cuts, and how (segment_plan.JobOptions). `texts` are what `vary` wrote."""
+
+    item_id: uuid.UUID
+    options: Mapping[str, Any]
+    texts: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Work:
-    """An item's due step, claimed. `pixels` is 0 until the item is probed; `failures` counts earlier failed attempts,
-    `attempt` counts this one and every earlier one, also those that never reported back."""
+    """A due step of an item, or of a job whose id `item_id` then is, claimed.
+
+    `pixels`, `width` and `height`, of the upright original, are 0 until the item is probed; `video` is what the probe learned
+    of one (catalogue.VideoInfo); `failures` counts earlier failed attempts, `attempt` counts this one and every earlier one,
+    also those that never reported back.
+    """
 
     item_id: uuid.UUID
     user_id: str
@@ -63,11 +77,28 @@ class Work:
     recomputation: bool = False
     """Whether it has come to an end for this very content before: new uploads go first."""
     trace: Trace = NO_TRACE
+    width: int = 0
+    height: int = 0
+    video: Mapping[str, Any] | None = None
+    job: Job | None = None
     input: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def stream(self) -> str:
+        """The stream that its events are told in."""
+        return job_stream(self.item_id) if self.job else item_stream(self.item_id)
+
+    @property
+    def job_ref(self) -> JobRef:
+        """The job that it is work of. Raises ValueError if it is an item's own."""
+        if self.job is None:
+            raise ValueError(f"{self.step} of item {self.item_id} is no job's")
+        return JobRef(job_id=self.item_id, item_id=self.job.item_id, user_id=self.user_id)
 
     def ref(self, recipe: Recipe) -> StepRef:
         return StepRef(
-            item_id=self.item_id,
+            item_id=self.job.item_id if self.job else self.item_id,
+            job_id=self.item_id if self.job else None,
             user_id=self.user_id,
             version_id=self.version_id,
             step=self.step,
@@ -85,10 +116,16 @@ class Work:
             version_id=self.version_id,
             size_bytes=self.size_bytes,
             generation=self.generation,
-            output_prefix=f"derived/{item_id}/{self.step}/{recipe.digest}/{self.version_id}/{self.generation}/",
+            output_prefix=self._output_prefix(recipe),
             input=dict(self.input),
             **self.trace.model_dump(mode="json"),
         )
+
+    def _output_prefix(self, recipe: Recipe) -> str:
+        if self.job is None:
+            return f"derived/{self.item_id}/{self.step}/{recipe.digest}/{self.version_id}/{self.generation}/"
+        # What people asked for is at the top of the job's folder.
+        return f"processed/{self.item_id}/" + ("" if self.step == "segment" else f"{self.step}/")
 
 
 class Step(ABC):
@@ -96,7 +133,12 @@ class Step(ABC):
 
     name: ClassVar[str]
     asset: ClassVar[str]
+    kinds: ClassVar[tuple[str, ...]]
+    """Of items that take it: `image`, `frame`, `video`. None takes what only jobs do."""
     upstream: ClassVar[str | None]
+    """The step whose result it is computed from; None: the upload itself."""
+    also_after: ClassVar[tuple[str, ...]] = ()
+    """Steps whose results it takes of some items, and does without for others."""
     version: ClassVar[int]
     description: ClassVar[str]
     memory_mb: ClassVar[int]
@@ -106,6 +148,8 @@ class Step(ABC):
     """Where it may be computed, the usual place first."""
     task: ClassVar[TaskSize | None] = None
     """Its task on ECS, if it may be computed there."""
+    gathers: ClassVar[bool] = False
+    """Whether its items are small, so that only many of them are worth a task: they wait for each other, for a while."""
     calls_model: ClassVar[bool] = False
     """Whether it may ask a hosted model, whose bill has no natural bound: budgets are of such steps."""
 
@@ -117,13 +161,22 @@ class Step(ABC):
         """Bounds that the remote step enforces; not part of the recipe, since they don't change a result."""
         return {}
 
-    def inputs(self, connection: Connection, works: Sequence[Work]) -> dict[uuid.UUID, dict[str, Any]]:
+    def inputs(self, connection: Connection, works: Sequence[Work], settings: Settings) -> dict[uuid.UUID, dict[str, Any]]:
         """Facts from earlier steps that this one reads, by item."""
         return {}
 
     @abstractmethod
     def payload(self, work: Work, outcome: ItemOutcome) -> Payload:
         """The event that a result becomes. Raises pydantic.ValidationError or KeyError for a result that is nonsense."""
+
+    def consequences(self, work: Work, outcome: ItemOutcome, result: NewEvent) -> list[NewEvent]:
+        """Events that go with `result`, the one that an outcome became."""
+        return []
+
+    def seconds(self, work: Work, settings: Settings) -> float:
+        """How long the work is likely to take on the step's task: what routing and batching go by, besides bytes and
+        pixels. 0 for steps whose items take a moment."""
+        return 0.0
 
     def hosted_model(self, settings: Settings) -> str | None:
         """The model that is paid by the token, if there is one."""
@@ -153,3 +206,7 @@ class Step(ABC):
 
     def recipe(self, settings: Settings) -> Recipe:
         return Recipe(self.name, self.version, self.parameters(settings))
+
+    def recipe_of(self, work: Work, settings: Settings) -> Recipe:
+        """The recipe for this very work: a job may have one of its own."""
+        return self.recipe(settings)

@@ -17,7 +17,9 @@ from media_assets.steps.step import Step, Work
 class MakeThumbnails(Step):
     name = "thumbnail"
     asset = "thumbnails"
+    kinds = ("image", "frame")
     upstream = "probe"
+    also_after = ("frames",)
     version = 1
     memory_mb = 2048
     timeout_seconds = 120

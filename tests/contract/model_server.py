@@ -98,6 +98,12 @@ def an_analysis(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def some_variations(request: dict[str, Any]) -> dict[str, Any]:
+    """An answer to a request for variations of a text: as many as it wants."""
+    wanted = json.loads(request["messages"][-1]["content"])
+    return {"texts": [f"{wanted['base_text'][:100]} ({number})" for number in range(1, wanted["count"] + 1)]}
+
+
 class ModelServer:
     """Serves on a free port of 127.0.0.1 while it is entered. `requests` are the bodies received, oldest first."""
 
@@ -157,7 +163,7 @@ def _chat(request: dict[str, Any]) -> Reply:
         for part in message["content"] if isinstance(message["content"], list) else []:
             if part["type"] == "image_url" and not _decodes(part["image_url"]["url"]):
                 return fails(400, "invalid_image", "You uploaded an unsupported image.")
-    return says(an_analysis())
+    return says(some_variations(request) if form["name"] == "variations" else an_analysis())
 
 
 _STRICT_KEYWORDS = {"type", "enum", "description", "anyOf", "items", "properties", "required", "additionalProperties"}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -192,11 +193,22 @@ def test_a_task_that_does_not_stop_is_killed_after_the_definitions_grace_period(
     machine.says(task, "no")
 
 
-def test_a_task_killed_from_outside_stops_with_137(machine: Machine) -> None:
-    task = machine.run("sleep", "600")
-    machine.when(task, "RUNNING")
-    machine.process(task).kill()
+def test_a_task_killed_from_outside_stops_with_137_and_what_it_wrote_to_its_disk_is_gone(machine: Machine) -> None:
+    task = machine.run(
+        *("sh", "-c", f'echo half > "$TMPDIR/segment.mp4"; echo written; {FOREVER}'),
+        task={"ephemeralStorage": {"sizeInGiB": 50}, "volumes": [{"name": "scratch"}]},
+        mountPoints=[{"sourceVolume": "scratch", "containerPath": "/tmp", "readOnly": False}],
+        readonlyRootFilesystem=True,
+    )
+    machine.says(task, "written")
+    process = machine.process(task)
+    written = Path(process.environ()["TMPDIR"], "segment.mp4")
+    assert written.read_text() == "half\n"
+
+    process.kill()
+
     assert machine.ended(task) == ("EssentialContainerExited", 137)
+    assert not written.parent.exists()
 
 
 def test_a_task_out_of_memory_stops_with_137_and_its_log_says_why(machine: Machine) -> None:

@@ -38,6 +38,8 @@ def rule(*may: str, never: set[str]) -> Rule:
 
 
 CONTRACT = "lambdas.runtime.contract"
+CUTS = "media_assets.cuts"
+TEXTS = "lambdas.runtime.overlay_text"
 SETTINGS = "media_assets.settings"
 EVENTLOG = "media_assets.eventlog"
 STEPS = "media_assets.steps"
@@ -49,13 +51,14 @@ DEFS = "media_assets.defs"
 RELAY = "media_assets.relay"
 
 RULES = {
-    SETTINGS: rule(never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
+    CUTS: rule(never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
+    SETTINGS: rule(CUTS, never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
     EVENTLOG: rule(never=DAGSTER | AWS | HTTP | PICTURES),
-    STEPS: rule(CONTRACT, SETTINGS, EVENTLOG, never=DAGSTER | AWS | HTTP | PICTURES),
+    STEPS: rule(CONTRACT, CUTS, TEXTS, SETTINGS, EVENTLOG, never=DAGSTER | AWS | HTTP | PICTURES),
     UPLOADS: rule(EVENTLOG, never=DAGSTER | AWS | PICTURES),
     ANCHORS: rule(EVENTLOG, never=DAGSTER | HTTP | PICTURES),
     ERASURE: rule(SETTINGS, EVENTLOG, STEPS, UPLOADS, never=DAGSTER | HTTP | PICTURES),
-    DISPATCH: rule(CONTRACT, SETTINGS, EVENTLOG, STEPS, never=HTTP | PICTURES),
+    DISPATCH: rule(CONTRACT, CUTS, SETTINGS, EVENTLOG, STEPS, never=HTTP | PICTURES),
     RELAY: rule(SETTINGS, EVENTLOG, never=DAGSTER | HTTP | PICTURES),
     # Pillow for pictures that our own steps made: contact sheets, and the check on thumbnails. What a user uploaded is
     # parsed in lambdas only.
@@ -66,7 +69,7 @@ RULES = {
     "media_assets.definitions": rule(DEFS, never=AWS | HTTP | DATABASE | PICTURES),
     "media_assets.local": rule(SETTINGS, EVENTLOG, STEPS, UPLOADS, DISPATCH, DEFS, never=PICTURES),
     "media_assets.cli": rule(
-        CONTRACT, SETTINGS, EVENTLOG, STEPS, UPLOADS, ANCHORS, ERASURE, DISPATCH, DEFS, RELAY, "media_assets.local",
+        CONTRACT, CUTS, SETTINGS, EVENTLOG, STEPS, UPLOADS, ANCHORS, ERASURE, DISPATCH, DEFS, RELAY, "media_assets.local",
         never=PICTURES,
     ),
     "media_assets": rule(never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
@@ -78,6 +81,9 @@ RULES = {
     "lambdas.analyze": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas.embed": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas.detect": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
+    "lambdas.segment": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
+    "lambdas.frames": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
+    "lambdas.vary": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas": rule(never=DAGSTER | DATABASE | AWS),
     "infra": rule(never=DAGSTER | DATABASE | AWS | PICTURES),
 }  # fmt: skip
@@ -239,7 +245,7 @@ def test_a_new_room_needs_a_rule() -> None:
     with pytest.raises(LookupError, match=r"media_assets\.kitchen\.stove is in no room"):
         violations("media_assets.kitchen.stove", "")
     with pytest.raises(LookupError):
-        violations("lambdas.segment.handler", "")
+        violations("lambdas.blur.handler", "")
 
 
 def test_relative_imports_are_resolved_from_modules_and_packages() -> None:

@@ -20,12 +20,12 @@ step_names = pytest.mark.parametrize("step", [step.name for step in STEPS])
 
 
 @step_names
-def test_a_bundle_holds_the_code_and_the_models_of_its_step_only(step: str) -> None:
-    models = {s.name: s.models for s in STEPS}[step]
-    files = [path.relative_to(PROJECT / "lambdas") for path in bundle_files(step, models)]
-    assert {path.parts[0] for path in files} == {"__init__.py", "runtime", step} | ({"models"} if models else set())
+def test_a_bundle_holds_the_code_and_the_files_of_its_step_only(step: str) -> None:
+    others = {s.name: s.files for s in STEPS}[step]
+    files = [path.relative_to(PROJECT / "lambdas") for path in bundle_files(step, others)]
+    assert {path.parts[0] for path in files} == {"__init__.py", "runtime", step} | {each.partition("/")[0] for each in others}
     assert Path(step, "handler.py") in files
-    assert not [path for path in files if path.parts[0] == "models" and path.suffix == ".py"]
+    assert not [path for path in files if path.parts[0] in {"models", "fonts"} and path.suffix == ".py"]
     assert not [path for path in files if "__pycache__" in path.parts]
 
 
@@ -33,11 +33,11 @@ def test_a_model_that_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "probe").mkdir()
     (tmp_path / "probe" / "handler.py").touch()
     with pytest.raises(ValueError, match=r"'probe' needs lambdas/models/weights\.onnx"):
-        bundle_files("probe", ["weights.onnx"], tmp_path)
+        bundle_files("probe", ["models/weights.onnx"], tmp_path)
 
 
 @step_names
-def test_a_layer_has_every_package_that_the_handler_can_reach(step: str) -> None:
+def test_a_layer_has_every_package_that_its_function_can_reach(step: str) -> None:
     (spec,) = [s for s in STEPS if s.name == step]
     lock = locked(spec.packages, (PROJECT / "requirements.txt").read_text(), spec.without_packages)
     installed = {line.split("==")[0] for line in lock.splitlines() if "==" in line and not line.startswith(" ")}
@@ -45,7 +45,7 @@ def test_a_layer_has_every_package_that_the_handler_can_reach(step: str) -> None
     distributions = packages_distributions()
     missing = {
         module
-        for module in imported(PROJECT / "lambdas" / step / "handler.py")
+        for module in imported_by(step)
         if module in distributions and not {_normal(name) for name in distributions[module]} & (installed | from_lambda)
     }
     assert not missing
@@ -62,7 +62,7 @@ def test_the_image_has_all_that_its_tasks_run_and_reach(tmp_path: Path) -> None:
     distributions = packages_distributions()
     for step in (step for step in STEPS if step.task):
         assert Path(tmp_path, "image", "lambdas", step.name, "task.py").is_file()
-        for module in imported(PROJECT / "lambdas" / step.name / "task.py"):
+        for module in imported_by(step.name):
             assert module not in distributions or {_normal(name) for name in distributions[module]} & installed, module
 
 
@@ -113,6 +113,11 @@ def test_a_zip_depends_on_names_and_contents_only(tmp_path: Path) -> None:
             (folder / "package" / name).write_text(name)
     (second / "package" / "a.py").chmod(0o600)
     assert zipped(first) == zipped(second)
+
+
+def imported_by(step: str) -> set[str]:
+    """By everything in its folder: also by what the handler starts as a process of its own."""
+    return set().union(*map(imported, (PROJECT / "lambdas" / step).glob("*.py")))
 
 
 def imported(module: Path, seen: set[Path] | None = None) -> set[str]:

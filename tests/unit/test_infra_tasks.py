@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from infra.bundles import PROJECT
 from infra.steps import STEPS
 from media_assets.settings import Settings
 from tests.unit.cloudformation import granted, readable, synthesized
@@ -58,11 +59,31 @@ def test_a_task_runs_its_step_at_its_size(template: Template) -> None:
     )
 
 
-def test_a_task_may_do_what_its_function_may(template: Template) -> None:
+@pytest.mark.parametrize("step", ["frames", "segment"])
+def test_a_task_of_videos_has_disk_where_it_may_write(template: Template, step: str) -> None:
+    task = definition(template, f"media-assets-prod-{step}")
+    (container,) = task["ContainerDefinitions"]
+
+    assert (task["Cpu"], task["Memory"], task["EphemeralStorage"]) == ("2048", "4096", {"SizeInGiB": 50})
+    assert task["Volumes"] == [{"Name": "scratch"}]
+    assert container["MountPoints"] == [{"ContainerPath": "/tmp", "ReadOnly": False, "SourceVolume": "scratch"}]
+    assert container["ReadonlyRootFilesystem"] is True
+    # Fargate gives a volume to root alone unless the image declares it.
+    assert "VOLUME /tmp" in (PROJECT / "infra" / "images" / "tasks" / "Dockerfile").read_text().splitlines()
+
+
+def test_a_task_that_writes_no_files_can_write_none(template: Template) -> None:
+    (container,) = definition(template)["ContainerDefinitions"]
+    assert not {"Volumes", "EphemeralStorage"} & definition(template).keys()
+    assert "MountPoints" not in container
+
+
+@pytest.mark.parametrize("step", [step.name for step in STEPS if step.task])
+def test_a_task_may_do_what_its_function_may(template: Template, step: str) -> None:
     (function,) = template.find_resources(
-        "AWS::Lambda::Function", {"Properties": {"FunctionName": "media-assets-prod-detect"}}
+        "AWS::Lambda::Function", {"Properties": {"FunctionName": f"media-assets-prod-{step}"}}
     ).values()
-    task_role = definition(template)["TaskRoleArn"]["Fn::GetAtt"][0]
+    task_role = definition(template, f"media-assets-prod-{step}")["TaskRoleArn"]["Fn::GetAtt"][0]
     of_function = granted(template, function["Properties"]["Role"]["Fn::GetAtt"][0])
 
     writes_its_log = {"logs:CreateLogStream", "logs:PutLogEvents"}

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
+from infra.bundles import PROJECT
 from infra.steps import STEPS
+from media_assets.settings import Settings
 from tests.unit.cloudformation import granted, node, readable, synthesized
 
 if TYPE_CHECKING:
@@ -146,8 +149,8 @@ def test_an_upload_message_lasts_two_weeks_and_is_given_up_after_five_tries(temp
         (
             "thumbnail",
             {
-                "s3:GetObject": {"uploads/*", "derived/*/thumbnail/*"},
-                "s3:GetObjectVersion": {"uploads/*", "derived/*/thumbnail/*"},
+                "s3:GetObject": {"uploads/*", "derived/*/frames/*", "derived/*/thumbnail/*"},
+                "s3:GetObjectVersion": {"uploads/*", "derived/*/frames/*", "derived/*/thumbnail/*"},
                 "s3:PutObject": {"derived/*/thumbnail/*"},
             },
         ),
@@ -176,6 +179,31 @@ def test_an_upload_message_lasts_two_weeks_and_is_given_up_after_five_tries(temp
                 "s3:GetObjectVersion": {"derived/*/thumbnail/*", "models/*"},
             },
         ),
+        (
+            "frames",
+            {
+                "s3:GetObject": {"uploads/*", "derived/*/frames/*"},
+                "s3:GetObjectVersion": {"uploads/*", "derived/*/frames/*"},
+                "s3:PutObject": {"derived/*/frames/*"},
+            },
+        ),
+        (
+            "segment",
+            {
+                "s3:GetObject": {"uploads/*", "derived/*/segment/*", "processed/*"},
+                "s3:GetObjectVersion": {"uploads/*", "derived/*/segment/*", "processed/*"},
+                "s3:PutObject": {"derived/*/segment/*", "processed/*"},
+            },
+        ),
+        (
+            "vary",
+            {
+                "s3:GetObject": {"processed/*/vary/*"},
+                "s3:GetObjectVersion": {"processed/*/vary/*"},
+                "s3:PutObject": {"processed/*/vary/*"},
+                "secretsmanager:GetSecretValue": {"model-api-key"},
+            },
+        ),
     ],
 )
 def test_a_function_may_do_what_its_step_needs_and_nothing_else(
@@ -200,21 +228,32 @@ def test_a_function_may_do_what_its_step_needs_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("step", "memory", "timeout"),
-    [("probe", 512, 60), ("thumbnail", 2048, 120), ("analyze", 2048, 300), ("embed", 1024, 300), ("detect", 2048, 300)],
+    ("step", "memory", "timeout", "scratch"),
+    [
+        ("probe", 1024, 60, None),
+        ("thumbnail", 2048, 120, None),
+        ("analyze", 2048, 300, None),
+        ("embed", 1024, 300, None),
+        ("detect", 2048, 300, None),
+        ("frames", 3008, 900, 2048),
+        ("segment", 3008, 900, 2048),
+        ("vary", 512, 300, None),
+    ],
 )
-def test_a_function_has_its_size_and_its_time(template: Template, step: str, memory: int, timeout: int) -> None:
+def test_a_function_has_its_size_its_time_and_its_disk(
+    template: Template, step: str, memory: int, timeout: int, scratch: int | None
+) -> None:
     properties = function(template, step)["Properties"]
     assert (properties["MemorySize"], properties["Timeout"]) == (memory, timeout)
+    assert properties.get("EphemeralStorage", {}).get("Size") == scratch
     assert properties["FunctionName"] == f"media-assets-prod-{step}"
     assert properties["Handler"] == f"lambdas.{step}.handler.handler"
 
 
 def test_only_steps_that_call_models_know_the_name_of_the_key_and_nothing_holds_the_key(template: Template) -> None:
     environments = {step.name: function(template, step.name)["Properties"]["Environment"]["Variables"] for step in STEPS}
-    named = {step: variables.get("MODEL_API_KEY_SECRET") for step, variables in environments.items()}
-    secret = "media-assets-prod/model-api-key"
-    assert named == {"probe": None, "thumbnail": None, "analyze": secret, "embed": secret, "detect": None}
+    named = {step: variables["MODEL_API_KEY_SECRET"] for step, variables in environments.items() if len(variables) > 2}
+    assert named == dict.fromkeys(("analyze", "embed", "vary"), "media-assets-prod/model-api-key")
     assert all(variables["MEDIA_STAGE"] == "prod" for variables in environments.values())
     assert all(readable(variables["MEDIA_BUCKET"]) == "${Bucket}" for variables in environments.values())
     template.resource_count_is("AWS::SecretsManager::Secret", 0)
@@ -222,7 +261,7 @@ def test_only_steps_that_call_models_know_the_name_of_the_key_and_nothing_holds_
 
 @pytest.mark.parametrize(
     ("stage", "days", "log_groups", "concurrency", "alarms"),
-    [("local", 7, 6, None, 0), ("dev", 7, 7, 15, 7), ("prod", 90, 7, 50, 7)],
+    [("local", 7, 11, None, 0), ("dev", 7, 12, 20, 10), ("prod", 90, 12, 50, 10)],
 )
 def test_stages_differ_in_logs_concurrency_and_alarms(
     templates: dict[str, Template], stage: str, days: int, log_groups: int, concurrency: int | None, alarms: int
@@ -280,3 +319,22 @@ def function(template: Template, step: str) -> Any:
         if resource["Properties"]["FunctionName"].endswith(f"-{step}")
     ]
     return found
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_dispatch_stays_below_what_is_reserved_for_each_function(stage: str) -> None:
+    from infra.stages import stage_named
+
+    reserved = stage_named(stage).reserved_concurrency
+    assert reserved is not None
+    assert Settings().dispatch_threads * runs()["max_concurrent_runs"] <= reserved
+
+
+def test_whatever_takes_long_leaves_a_run_for_new_pictures() -> None:
+    limited = [limit["limit"] for limit in runs()["tag_concurrency_limits"] if isinstance(limit.get("value"), str | None)]
+    assert sum(limited) == runs()["max_concurrent_runs"] - 1
+
+
+def runs() -> Any:
+    """What dagster.yaml says of them."""
+    return yaml.safe_load((PROJECT / "dagster.yaml").read_text())["concurrency"]["runs"]

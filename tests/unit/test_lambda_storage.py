@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import os
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lambdas.runtime.contract import BatchItem, ErrorCode
 from lambdas.runtime.entrypoint import Handler, lambda_handler
-from lambdas.runtime.step import StepResult
+from lambdas.runtime.step import StepError, StepResult
 from lambdas.runtime.storage import Storage, s3_client
 from tests.unit.conftest import Bucket, error, item, outcomes
 
@@ -75,6 +78,61 @@ def test_a_derived_object_is_written_once_and_the_first_one_counts(bucket: Bucke
     assert first.sha256 == hashlib.sha256(b"first").hexdigest()
     assert (first.size_bytes, first.content_type, first.attributes) == (5, "image/webp", {"size": 256})
     assert bucket.get(key) == storage.read_key(bucket.name, key) == b"first"
+
+
+def test_a_source_is_downloaded_whole(bucket: Bucket, tmp_path: Path) -> None:
+    body = os.urandom(3_000_001)
+    storage, source, path = Storage(s3_client()), bucket.put(body), tmp_path / "source"
+    storage.download(source, path, 3_000_001)
+    assert path.read_bytes() == body
+    assert storage.bytes_in == len(body)
+
+
+def test_a_source_above_the_limit_is_not_downloaded(bucket: Bucket, tmp_path: Path) -> None:
+    honest = bucket.put(b"x" * 20_000)
+    for source in (honest, honest.model_copy(update={"size_bytes": 5})):
+        with pytest.raises(StepError, match="the file has 20,000 bytes; the limit is 10,000"):
+            Storage(s3_client()).download(source, tmp_path / "source", 10_000)
+        assert not (tmp_path / "source").exists()
+
+
+def test_a_download_that_is_gone_is_gone(bucket: Bucket, tmp_path: Path) -> None:
+    source = bucket.put(b"abc").model_copy(update={"key": "uploads/nothing"})
+    with pytest.raises(StepError) as raised:
+        Storage(s3_client()).download(source, tmp_path / "source", 100)
+    assert raised.value.code is ErrorCode.SOURCE_GONE
+
+
+def test_a_file_is_written_once_and_the_first_one_counts(bucket: Bucket, tmp_path: Path) -> None:
+    storage, key = Storage(s3_client()), f"derived/{time.time_ns()}/segment_000.mp4"
+    first_body, second_body = os.urandom(2_500_000), os.urandom(100)
+    (tmp_path / "first").write_bytes(first_body)
+    (tmp_path / "second").write_bytes(second_body)
+
+    first = storage.write_file(bucket.name, key, tmp_path / "first", "video/mp4", {"start_ms": 0})
+    second = storage.write_file(bucket.name, key, tmp_path / "second", "video/mp4", {"start_ms": 0})
+
+    assert second == first
+    assert (first.sha256, first.size_bytes) == (hashlib.sha256(first_body).hexdigest(), len(first_body))
+    assert (first.content_type, first.attributes) == ("video/mp4", {"start_ms": 0})
+    assert bucket.get(key) == first_body
+    stored = bucket.s3.head_object(Bucket=bucket.name, Key=key, ChecksumMode="ENABLED")
+    assert base64.b64decode(stored["ChecksumSHA256"]).hex() == first.sha256
+
+
+def test_who_asks_learns_how_s3_names_the_object(bucket: Bucket, tmp_path: Path) -> None:
+    storage, folder = Storage(s3_client()), f"derived/{time.time_ns()}"
+    (tmp_path / "frame").write_bytes(b"frame")
+    for write in (
+        lambda: storage.write(bucket.name, f"{folder}/bytes", b"frame", "image/jpeg", {"width": 5}, identified=True),
+        lambda: storage.write_file(
+            bucket.name, f"{folder}/file", tmp_path / "frame", "image/jpeg", {"width": 5}, identified=True
+        ),
+    ):
+        first, again = write(), write()
+        stored = bucket.s3.head_object(Bucket=bucket.name, Key=first.key)
+        assert first.attributes == {"width": 5, "version_id": stored["VersionId"], "etag": stored["ETag"].strip('"')}
+        assert again == first
 
 
 def test_json_of_an_earlier_attempt_is_found_and_counts(bucket: Bucket) -> None:

@@ -26,6 +26,17 @@ def test_a_key_selects_the_endpoint_and_its_models(monkeypatch: pytest.MonkeyPat
     assert "s3cret" not in repr(Settings())
 
 
+def test_the_model_that_varies_texts_is_a_hosted_one_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().vary_model is None
+    assert Settings(vary_model="gpt-4o-mini").vary_model == "gpt-4o-mini"
+    assert Settings(model_provider="openai").vary_model == Settings(model_provider="openai").analyze_model
+    assert Settings(model_provider="openai", analyze_model="local/efficientnet-lite0+nanodet-g").vary_model is None
+    with pytest.raises(ValidationError, match="none of them writes"):
+        Settings(vary_model="local/writer")
+    with pytest.raises(ValidationError, match=r"what some-writer costs is not known.*MEDIA_MODEL_PRICES"):
+        Settings(vary_model="some-writer")
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "")
     assert Settings().model_provider == "local"

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from lambdas.runtime.contract import ErrorCode
 from lambdas.runtime.step import StepError
+from lambdas.runtime.video.formats import SOUND_BRANDS, VideoFormat
 
 HEAD_BYTES = 512
 """How much of a file's beginning `sniff` wants."""
@@ -38,7 +39,8 @@ class ImageFormat(StrEnum):
 def sniff(head: bytes) -> ImageFormat:
     """The format of a file that begins with `head`.
 
-    Raises StepError UNSUPPORTED_FORMAT, naming what the file seems to be, if it is none of the accepted ones.
+    Raises StepError UNSUPPORTED_FORMAT, naming what the file seems to be, if it is none of the accepted ones. Videos are
+    sniffed in lambdas.runtime.video.formats.
     """
     if head[4:8] == b"ftyp":
         return _sniff_brands(head)
@@ -50,7 +52,7 @@ def sniff(head: bytes) -> ImageFormat:
 
 def unsupported(what: str) -> StepError:
     """The error that says what a file is instead of an accepted format."""
-    accepted = ", ".join(known.value.upper() for known in ImageFormat)
+    accepted = ", ".join(known.value.upper() for known in (*ImageFormat, *VideoFormat))
     return StepError(ErrorCode.UNSUPPORTED_FORMAT, f"the file is {what}; accepted are {accepted}")
 
 
@@ -84,7 +86,7 @@ def _sniff_brands(head: bytes) -> ImageFormat:
         return ImageFormat.HEIC
     if major == b"crx ":
         raise unsupported("a camera raw file (CR3)")
-    raise unsupported("a QuickTime video" if major == b"qt  " else "an MP4 video or sound file")
+    raise unsupported("a sound file" if major in SOUND_BRANDS else "a video, where a picture is wanted")
 
 
 _MARKUP = [
@@ -92,18 +94,24 @@ _MARKUP = [
     (rb"%!PS|\xc5\xd0\xd3\xc6", "a PostScript document"),
     (rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE svg[^>]*>\s*)*<svg", "an SVG drawing"),
     (rb"(\xef\xbb\xbf)?\s*<(!doctype html|html)", "an HTML page"),
+    (rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<MPD\b", "a playlist (DASH)"),
+    (rb"(\xef\xbb\xbf)?\s*#EXTM3U", "a playlist (HLS)"),
+    (rb"(\xef\xbb\xbf)?\s*ffconcat version", "a playlist (ffconcat)"),
+    (rb"(\xef\xbb\xbf)?v=0\r?\no=", "a session description (SDP)"),
     (rb"(\xef\xbb\xbf)?\s*<\?xml", "an XML document"),
 ]
 _BINARY = [
     (rb"PK\x03\x04", "a ZIP archive or an office document"),
     (rb"\xd0\xcf\x11\xe0", "an office document"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd", "a compressed archive"),
-    (rb"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
-    (rb"RIFF....AVI ", "an AVI video"),
+    (rb"\x1a\x45\xdf\xa3", "a Matroska file of no kind that is known here"),
+    (rb"OggS.{24}.*\x80theora", "an Ogg video"),
     (rb"RIFF....WAVE|ID3|fLaC|OggS|\xff[\xf2\xf3\xfa\xfb]", "a sound file"),
-    (rb"\0\0\x01[\xb3\xba]|(\x47.{187}){2}\x47", "an MPEG video"),
+    (rb"\0\0\x01[\xb3\xba]", "an MPEG program stream"),
     (rb"FLV\x01", "a Flash video"),
-    (rb"\0...(moov|mdat|wide|free|skip)", "a QuickTime video"),
+    (rb"[FCZ]WS[\x01-\x40]", "a Flash animation"),
+    (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media file"),
+    (rb"\.RMF\0|\.ra\xfd", "a RealMedia file"),
     (rb"8BPS", "a Photoshop document"),
     (rb"\0\0[\x01\x02]\0", "an icon or a cursor"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image"),

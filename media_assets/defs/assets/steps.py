@@ -21,10 +21,10 @@ from media_assets.dispatch.drain import drain
 from media_assets.dispatch.tally import Tally
 from media_assets.settings import get_settings
 from media_assets.steps.catalogue import PIPELINE_OF, STEPS
-from media_assets.steps.pending import StepCounts, step_counts
+from media_assets.steps.pending import LeftPending, left_pending
 from media_assets.steps.step import Step
 
-_GROUPS = {"image": "images", "detection": "detections"}
+_GROUPS = {"image": "images", "detection": "detections", "video": "videos"}
 """Groups of assets in the UI, by pipeline."""
 
 
@@ -39,7 +39,10 @@ def step_asset(step: Step) -> AssetsDefinition:
 
     @asset(
         name=step.asset,
-        deps=[STEPS[step.upstream].asset if step.upstream else "uploads"],
+        deps=[
+            STEPS[step.upstream].asset if step.upstream else "uploads",
+            *(STEPS[name].asset for name in step.also_after),
+        ],
         partitions_def=HOURS,
         backfill_policy=BackfillPolicy.multi_run(24),
         code_version=step.recipe(get_settings()).digest,
@@ -63,27 +66,27 @@ def step_asset(step: Step) -> AssetsDefinition:
         )
         for hour in hours:
             with media.store.engine.connect() as connection:
-                counts = step_counts(connection, [hour])[step.name]
+                left = left_pending(connection, step.name, hour)
             # Per hour: under a range one MaterializeResult would put the same figures on every hour.
-            metadata = _metadata(media, step, hour, tallies.get(hour, Tally()), counts)
+            metadata = _metadata(media, step, hour, tallies.get(hour, Tally()), left)
             context.add_asset_metadata(metadata, partition_key=key_of(hour))
         return MaterializeResult()
 
     return _materialize
 
 
-def _metadata(media: MediaResource, step: Step, hour: datetime, tally: Tally, counts: StepCounts) -> dict[str, Any]:
+def _metadata(media: MediaResource, step: Step, hour: datetime, tally: Tally, left: LeftPending) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "processed": tally.processed,
         "failed": tally.failed,
         "rejected": tally.rejected,
-        "pending": counts.pending + counts.running + counts.failed,
+        "pending": left.items,
         "bytes": tally.bytes_read,
         "milliseconds": tally.milliseconds,
         "dollars": tally.micro_dollars / 1_000_000,
     }
-    if counts.over_budget:
-        metadata["over_budget"] = counts.over_budget
+    if left.over_budget:
+        metadata["over_budget"] = left.over_budget
     if tally.erased:
         metadata["erased"] = tally.erased
     if len(step.targets) > 1 and tally.targets:

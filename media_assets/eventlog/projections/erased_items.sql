@@ -2,7 +2,9 @@
 -- events without a payload of their own have left rows again.
 CREATE OR REPLACE FUNCTION fold_erased_items(first bigint, last bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    erased uuid[] := ARRAY(SELECT item_id FROM public.events WHERE position BETWEEN first AND last AND type = 'ItemErased');
+    erased uuid[] := ARRAY(
+        SELECT coalesce(job_id, item_id) FROM public.events WHERE position BETWEEN first AND last AND type = 'ItemErased'
+    );
     model  text;
 BEGIN
     IF cardinality(erased) > 0 THEN
@@ -15,5 +17,5 @@ END $$;
 -- The read models that have rows of single items.
 CREATE OR REPLACE FUNCTION item_read_models() RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$
     VALUES ('uploads'), ('step_results'), ('step_failures'), ('requested_generations'), ('thumbnails'), ('detections'),
-           ('analyses'), ('embeddings'), ('steps'), ('items')
+           ('analyses'), ('embeddings'), ('segments'), ('jobs'), ('steps'), ('items')
 $$;

@@ -7,7 +7,9 @@ CREATE OR REPLACE FUNCTION fold_step_failures(first bigint, last bigint) RETURNS
            (body->>'retry_at')::timestamptz, body->>'code', body->>'message', bool_or(type = 'StepAbandoned') OVER w,
            event_id
     FROM (
-        SELECT e.*, e.body->>'version_id' AS version_id FROM public.told e
+        SELECT coalesce(e.job_id, e.item_id) AS item_id, e.body->>'version_id' AS version_id, e.step, e.generation, e.user_id,
+               e.type, e.body, e.event_id, e.position
+        FROM public.told e
         WHERE e.position BETWEEN first AND last AND e.type IN ('StepFailed', 'StepAbandoned')
     ) told
     WINDOW w AS (PARTITION BY item_id, version_id, step, generation)

@@ -118,8 +118,8 @@ def test_ours_waits_longer_than_any_function_may_run_and_asks_once(machine: Mach
 class Wordy(Detect):
     """Tells its worker more than a function may be sent."""
 
-    def inputs(self, connection: Connection, works: Sequence[Work]) -> dict[uuid.UUID, dict[str, Any]]:
-        found = super().inputs(connection, works)
+    def inputs(self, connection: Connection, works: Sequence[Work], settings: Settings) -> dict[uuid.UUID, dict[str, Any]]:
+        found = super().inputs(connection, works, settings)
         return {item_id: {**facts, "words": "x" * MAX_INLINE_BYTES} for item_id, facts in found.items()}
 
 

@@ -13,7 +13,7 @@ from media_assets.dispatch.batching import BatchLimits, halves, limits_for, make
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.step import Work
-from tests.unit.dispatch.works import work
+from tests.unit.dispatch.works import video_work, work
 
 LIMITS = BatchLimits(items=4, size_bytes=1000, pixels=1000)
 
@@ -96,3 +96,25 @@ def test_only_batches_that_wait_for_a_paid_model_are_short(step: str, provider: 
 def test_limits_are_the_settings() -> None:
     settings = Settings(batch_max_items=5, batch_max_bytes=6, batch_max_pixels=7)
     assert limits_for(STEPS["thumbnail"], settings, "lambda") == BatchLimits(5, 6, 7)
+
+
+def test_videos_are_batched_by_the_work_that_they_are() -> None:
+    limits = limits_for(STEPS["frames"], Settings(lambda_max_work_seconds=60), "lambda")
+    works = [work("frames") for _ in range(4)]
+    seconds = dict(zip([each.item_id for each in works], [30.0, 30.0, 1.0, 70.0], strict=True))
+    batches = make_batches(works, limits, 1, seconds_of=lambda each: seconds[each.item_id])
+    assert [len(batch) for batch in batches] == [2, 1, 1]
+    assert limits_for(STEPS["frames"], Settings(lambda_max_work_seconds=60), "ecs").seconds == 600
+    assert limits_for(STEPS["detect"], Settings(), "ecs").fewest == 100
+
+
+def test_a_batch_is_of_one_recipe() -> None:
+    """A job's own options are its recipe, and a request has one."""
+    ten = {"cutting_options": {"type": "fixed", "duration_seconds": 10}, "exact": False, "text_input": None}
+    five = {**ten, "exact": True}
+    works = [video_work(options=ten), video_work(options=ten), video_work(options=five), video_work(options=ten)]
+    step, settings = STEPS["segment"], Settings()
+    batches = make_batches(
+        works, limits_for(step, settings, "ecs"), 1, recipe_of=lambda each: step.recipe_of(each, settings).digest
+    )
+    assert [len(batch) for batch in batches] == [2, 1, 1]

@@ -87,5 +87,5 @@ def test_an_invocation_without_an_answer_is_split_by_estimated_work() -> None:
 
     bill = lambda_invocation(HOSTED, milliseconds=60_000, memory_mb=THUMBNAIL.memory_mb)
     assert parts("thumbnail", (9, 3_000_000), (999, 1_000_000)) == [bill * 3 // 4, bill - bill * 3 // 4]
-    assert parts("probe", (300, 0), (100, 0)) == [375, 126]  # bytes, before pixels are known
+    assert parts("probe", (300, 0), (100, 0)) == [750, 251]  # bytes, before pixels are known
     assert parts("analyze", (9, 3_000_000), (999, 1_000_000)) == [bill // 2, bill - bill // 2]  # models see thumbnails

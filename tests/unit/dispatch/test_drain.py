@@ -9,6 +9,7 @@ from datetime import timedelta
 from lambdas.runtime.contract import BatchItem, ErrorCode, ItemOutcome, Manifest, StepRequest
 from media_assets.eventlog.store import EventStore
 from media_assets.steps.pending import StepCounts
+from media_assets.steps.video import video_limits
 from tests.unit.dispatch.draining import (
     HOUR,
     Target,
@@ -77,7 +78,7 @@ def test_a_request_carries_the_recipe_and_the_limits(store: EventStore) -> None:
     (request,) = target.requests
     (item,) = request.items
     assert request.recipe == PROBE.recipe(settings()).digest
-    assert request.parameters == {"max_pixels": 77, "max_bytes": 88}
+    assert request.parameters == {"max_pixels": 77, "max_bytes": 88, **video_limits(settings())}
     assert (request.step, request.attempt) == ("probe", 1)
     assert item.output_prefix == f"derived/{item.item_id}/probe/{request.recipe}/v1/0/"
     assert len({item.item_id, request.batch_id, request.attempt_id}) == 3

@@ -41,6 +41,7 @@ class ProbeAnywhere(type(PROBE)):  # type: ignore[misc]
     """`probe`, which needs nothing to be done before it, as a step with two targets."""
 
     targets = ("ecs", "lambda")
+    gathers = True
     task = TaskSize(vcpus=STEPS["detect"].task.vcpus, memory_mb=4096, timeout_seconds=900)  # type: ignore[union-attr]
 
 

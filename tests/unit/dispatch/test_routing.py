@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from media_assets.dispatch.routing import Route, route
+from media_assets.dispatch.routing import Route, route, route_large, routes
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
+from media_assets.steps.step import Work
+from tests.unit.dispatch.works import video_work, work
 
 LAMBDA, ECS = "detect", "detect@ecs"
+FRAMES_LAMBDA, FRAMES_ECS = "frames", "frames@ecs"
 
 
 @pytest.mark.parametrize(
@@ -37,3 +40,38 @@ def test_routes(step: str, items: int, paused: list[str], expected: Route) -> No
 def test_how_many_are_worth_a_task_is_a_setting() -> None:
     assert route(STEPS["detect"], 3, Settings(ecs_min_items=3)) == Route("ecs", "many_items")
     assert route(STEPS["detect"], 500, Settings(ecs_min_items=501)) == Route("lambda", "few_items")
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "seconds", "paused", "expected"),
+    [
+        (1_000, 0.1, [], Route("lambda", "small")),
+        (200_000_000, 60, [], Route("lambda", "small")),
+        (200_000_001, 60, [], Route("ecs", "many_bytes")),
+        (200_000_000, 60.1, [], Route("ecs", "long_work")),
+        (1_000, 0.1, [FRAMES_LAMBDA], Route("ecs", "lambda_paused")),
+        (1_000, 0.1, [FRAMES_LAMBDA, FRAMES_ECS], Route("lambda", "small")),
+        (1_000, 0.1, [FRAMES_ECS], Route("lambda", "small")),
+        (1_000, 600, [FRAMES_ECS], Route("ecs", "long_work")),
+        (1_000, 0.1, ["detect", "segment"], Route("lambda", "small")),
+    ],
+)
+def test_routes_of_a_video(size_bytes: int, seconds: float, paused: list[str], expected: Route) -> None:
+    assert route_large(STEPS["frames"], size_bytes, seconds, Settings(), paused) == expected
+
+
+def test_what_a_function_can_do_is_a_setting() -> None:
+    assert route_large(STEPS["frames"], 11, 1, Settings(lambda_max_video_bytes=10)).target == "ecs"
+    assert route_large(STEPS["frames"], 11, 6, Settings(lambda_max_work_seconds=5)).target == "ecs"
+
+
+def test_each_video_goes_its_own_way_and_small_items_go_together() -> None:
+    short, long = video_work("frames", seconds=10), video_work("frames", seconds=3 * 3600)
+    assert routes(STEPS["frames"], [short, long, short], Settings()) == [
+        (Route("lambda", "small"), [short, short]),
+        (Route("ecs", "long_work"), [long]),
+    ]
+    photos: list[Work] = [work("detect") for _ in range(100)]
+    assert routes(STEPS["detect"], photos, Settings()) == [(Route("ecs", "many_items"), photos)]
+    assert routes(STEPS["probe"], photos, Settings()) == [(Route("lambda", "only_target"), photos)]
+    assert routes(STEPS["frames"], [], Settings()) == []

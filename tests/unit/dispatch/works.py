@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from lambdas.runtime.contract import ErrorCode, ItemError, ItemOutcome, Manifest, Metrics, OutputObject, StepRequest
+from media_assets.dispatch.targets import OnProgress, unheard
 from media_assets.eventlog.events import Trace
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
-from media_assets.steps.step import Step, Work
+from media_assets.steps.step import Job, Step, Work
 
 NOW = datetime(2026, 3, 1, 14, 30, tzinfo=UTC)
 PROBE = STEPS["probe"]
@@ -37,9 +38,13 @@ class FunctionTarget:
 
     answer: Callable[[StepRequest], Manifest]
     cancelled: bool = False
+    stopped: list[str] = field(default_factory=list)
 
-    def send(self, request: StepRequest) -> Manifest:
+    def send(self, request: StepRequest, on_progress: OnProgress = unheard) -> Manifest:
         return self.answer(request)
+
+    def stop(self, attempt_id: str) -> None:
+        self.stopped.append(attempt_id)
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -61,6 +66,30 @@ def work(step: str = "probe", *, size_bytes: int = 1000, pixels: int = 0, failur
         attempt=failures + 1,
         trace=Trace(correlation_id=uuid.uuid4(), causation_id=uuid.uuid4()),
     )
+
+
+VIDEO: dict[str, Any] = {
+    "duration_ms": 10_000,
+    "frame_rate": 30.0,
+    "variable_frame_rate": False,
+    "codec": "h264",
+    "bit_depth": 8,
+    "hdr": False,
+    "rotation": 0,
+    "sample_aspect_ratio": [1, 1],
+    "video_tracks": 1,
+    "audio": [{"codec": "aac", "channels": 2, "sample_rate_hz": 48000, "language": None}],
+}
+"""What the probe learns of a video of ten seconds."""
+
+
+def video_work(
+    step: str = "segment", *, seconds: float = 10, size_bytes: int = 1_000_000, options: dict[str, Any] | None = None
+) -> Work:
+    """Work on a video of 1080p; with `options`, a job's."""
+    video = {**VIDEO, "duration_ms": round(seconds * 1000)}
+    job = Job(uuid.uuid4(), options) if options else None
+    return replace(work(step, size_bytes=size_bytes, pixels=1920 * 1080), width=1920, height=1080, video=video, job=job)
 
 
 def request_for(works: Sequence[Work], step: Step = PROBE) -> StepRequest:
@@ -98,7 +127,7 @@ def answer_to(request: StepRequest, outcomes: Sequence[ItemOutcome] | None = Non
         attempt_id=request.attempt_id,
         step=request.step,
         recipe=request.recipe,
-        memory_mb=512,
+        memory_mb=PROBE.memory_mb,
         billed_milliseconds=sum(outcome.metrics.milliseconds for outcome in outcomes),
         outcomes=tuple(outcomes),
     )

@@ -14,8 +14,10 @@ from media_assets.eventlog.migrate import PROJECTIONS
 from media_assets.eventlog.replay import digest, verify_replay
 from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
-from tests.unit.eventlog.histories import LIVES, acceptable, bills, histories, is_stopped, readings, splits, tell
+from tests.unit.eventlog.films import Film, Job
+from tests.unit.eventlog.histories import FILM, LIVES, acceptable, histories, splits, tell
 from tests.unit.eventlog.lives import Life, begin_anew, rows, spending_stopped
+from tests.unit.eventlog.readings import Reading, bills, is_stopped, readings
 
 quickly = settings(
     max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -48,18 +50,27 @@ def test_read_models_are_what_a_plain_reading_of_the_history_says(database: Data
     def check(data: st.DataObject, history: list[NewEvent]) -> None:
         tell_anew(owner, database.store, data.draw(splits(history)))
         items = {row["item_id"]: row for row in rows(owner, "SELECT * FROM items")}
+        jobs = {row["job_id"]: row for row in rows(owner, "SELECT * FROM jobs")}
         steps = rows(owner, "SELECT * FROM steps")
-        found = rows(
+        labels = rows(
             owner, "SELECT item_id, version_id, array_agg(label ORDER BY ordinal) AS labels FROM detections GROUP BY 1, 2"
         )
-        for item_id, reading in readings(history).items():
-            row = items.pop(item_id, None)
-            assert reading.item() == (row and (row["version_id"], row["state"], row["width"]))
+        segments = rows(
+            owner, "SELECT work_id, version_id, array_agg(key ORDER BY ordinal) AS keys FROM segments GROUP BY 1, 2"
+        )
+        for work_id, reading in readings(history).items():
+            if isinstance(reading, Reading):
+                row = items.pop(work_id, None)
+                assert reading.item() == (row and (row["version_id"], row["state"], row["width"]))
+            else:
+                row = jobs.pop(work_id, None)
+                assert reading.job() == (row and (row["state"], row["progress"], row["texts"]))
             assert reading.steps() == {
-                row["step"]: (row["state"], row["generation"], row["failures"]) for row in steps if row["item_id"] == item_id
+                row["step"]: (row["state"], row["generation"], row["failures"]) for row in steps if row["item_id"] == work_id
             }
-            assert reading.labels() == {row["version_id"]: row["labels"] for row in found if row["item_id"] == item_id}
-        assert items == {}
+            assert reading.labels() == {row["version_id"]: row["labels"] for row in labels if row["item_id"] == work_id}
+            assert reading.segments() == {row["version_id"]: row["keys"] for row in segments if row["work_id"] == work_id}
+        assert (items, jobs) == ({}, {})
         assert bills(history) == {
             row["step"]: (row["outcomes"], row["failures"], row["milliseconds"]) for row in rows(owner, "SELECT * FROM costs")
         }
@@ -70,20 +81,23 @@ def test_read_models_are_what_a_plain_reading_of_the_history_says(database: Data
 
 def test_of_an_erased_item_no_read_model_and_no_payload_knows(database: Database, owner: Connection) -> None:
     @quickly
-    @given(st.data(), histories(), st.sampled_from(LIVES))
+    @given(st.data(), histories(), st.sampled_from([*LIVES, FILM]))
     def check(data: st.DataObject, history: list[NewEvent], life: Life) -> None:
-        tell_anew(owner, database.store, data.draw(splits(acceptable([*history, life.erased()]))))
+        ended = acceptable([*history, life.erased()])
+        tell_anew(owner, database.store, data.draw(splits(ended)))
         of_items = rows(
             owner,
             "SELECT table_name AS name FROM information_schema.columns"
             " WHERE column_name = 'item_id' AND table_schema = 'public' AND table_name = ANY(:models)",
             models=list(PROJECTIONS),
         )
-        assert len(of_items) == 10
+        assert len(of_items) == 12
+        erased = {event.job_id or event.item_id for event in ended if event.payload.type == "ItemErased"}
+        assert life.item_id in erased
         for table in of_items:
-            assert rows(owner, f"SELECT * FROM {table['name']} WHERE item_id = :id", id=life.item_id) == []
-        payloads = rows(owner, "SELECT type FROM told WHERE item_id = :id", id=life.item_id)
-        assert payloads == [{"type": "ItemErased"}]
+            assert rows(owner, f"SELECT * FROM {table['name']} WHERE item_id = ANY(:ids)", ids=list(erased)) == []
+        payloads = rows(owner, "SELECT type FROM told WHERE item_id = ANY(:ids)", ids=list(erased))
+        assert [row["type"] for row in payloads] == ["ItemErased"] * len(erased)
 
     check()
 
@@ -124,18 +138,20 @@ def test_of_an_empty_log_too(database: Database) -> None:
 @pytest.mark.parametrize(
     "corruption",
     [
-        "UPDATE items SET state = 'rejected'",
+        "UPDATE items SET state = 'rejected' WHERE kind = 'video'",
         "UPDATE steps SET failures = failures + 1 WHERE step = 'embed'",
         "UPDATE thumbnails SET sha256 = repeat('1', 64) WHERE size = 800",
         "UPDATE detections SET confidence = confidence + 1e-15",
         "UPDATE analyses SET summary = summary || ' '",
         "UPDATE embeddings SET embedding = '[0.9999999,0,0]'",
-        "DELETE FROM uploads",
-        "INSERT INTO requested_generations SELECT item_id, 'embed', 'ada', 1, item_id FROM items",
+        "DELETE FROM uploads WHERE is_poster",
+        "UPDATE segments SET end_ms = end_ms + 1 WHERE job_id IS NULL AND ordinal = 1",
+        "UPDATE jobs SET progress = 99",
+        "INSERT INTO requested_generations SELECT item_id, 'embed', 'ada', 1, item_id FROM items WHERE kind = 'image'",
     ],
 )
 def test_a_read_model_that_somebody_changed_by_hand_is_found(database: Database, owner: Connection, corruption: str) -> None:
-    database.store.append(Life().done())
+    database.store.append([*Life().done(), *Film().done(), *Job().done()])
     assert owner.execute(text(corruption)).rowcount == 1
     owner.commit()
     verification = verify_replay(database.owner_url)
@@ -145,7 +161,8 @@ def test_a_read_model_that_somebody_changed_by_hand_is_found(database: Database,
 
 def test_every_read_model_counts_in_the_digest(database: Database, owner: Connection) -> None:
     life = Life()
-    database.store.append([*life.done(), life.failed("probe"), life.reprocess("embed"), spending_stopped()])
+    telling = [life.failed("probe"), life.reprocess("embed"), *Film().done(), *Job().done(), spending_stopped()]
+    database.store.append([*life.done(), *telling])
     whole = digest(owner, "public")
     for table in PROJECTIONS:
         owner.execute(text(f"DELETE FROM {table}"))

@@ -28,7 +28,7 @@ from media_assets.steps.budgets import (
 )
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
-from media_assets.steps.pending import StepCounts, due_work, step_counts
+from media_assets.steps.pending import LeftPending, StepCounts, due_work, left_pending, step_counts
 from media_assets.steps.step import Work
 from tests.unit.dispatch.paying import ANALYZE, MOST, NOW, THIS_HOUR, TODAY, YESTERDAY, account, budget, due, of, paid
 from tests.unit.eventlog.lives import Life, rows, spending_stopped
@@ -130,7 +130,7 @@ def test_a_stop_ends_with_its_day_or_with_more_money(money: Account | None, toda
 
 
 def test_budgets_are_of_the_steps_that_call_models() -> None:
-    assert BUDGETED == ("analyze", "embed")
+    assert BUDGETED == ("analyze", "embed", "vary")
 
 
 def test_an_analysis_reserves_the_most_that_it_may_cost() -> None:
@@ -284,6 +284,7 @@ def test_no_hour_is_due_for_the_work_of_who_is_stopped(store: EventStore) -> Non
     assert hours(store, settings) == []
     with store.engine.connect() as connection:
         assert step_counts(connection)["analyze"] == StepCounts(pending=2, done=1, over_budget=2)
+        assert left_pending(connection, "analyze", THIS_HOUR) == LeftPending(items=2, over_budget=2)
     due(store, "a", user="grace")
     assert hours(store, settings) == [THIS_HOUR]
 
@@ -295,7 +296,7 @@ def test_no_hour_is_due_for_work_whose_money_is_reserved(store: EventStore) -> N
     mine.take(ANALYZE, [THIS_HOUR], 10)
     assert hours(store, settings) == []
     with store.engine.connect() as connection:
-        assert short_of_money(connection, settings) == {"analyze": ["ada"], "embed": ["ada"]}
+        assert short_of_money(connection, settings) == dict.fromkeys(BUDGETED, ["ada"])
     mine.release_all()
     assert hours(store, settings) == [THIS_HOUR]
 

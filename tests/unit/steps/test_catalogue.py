@@ -19,8 +19,18 @@ from tests.unit.eventlog.lives import rows
 def test_the_database_and_the_catalogue_agree_on_the_steps(store: EventStore) -> None:
     """The fold of `steps` decides in SQL what is due; nothing else would notice a step that only one side knows."""
 
-    graph = {row["step"]: row["after"] for row in rows(store, "SELECT * FROM step_graph()")}
-    assert graph == {name: steps_before(name) for name in STEPS}
+    graph = rows(store, "SELECT * FROM step_graph()")
+    of_media = [(row["step"], row["kind"], row["after"]) for row in graph if row["kind"] not in {"job", "varied_job"}]
+    assert sorted(of_media, key=str) == sorted(
+        (
+            (name, kind if name != "probe" else None, [before for before in steps_before(name) if kind in STEPS[before].kinds])
+            for name, step in STEPS.items()
+            for kind in (step.kinds if name != "probe" else ("image",))
+        ),
+        key=str,
+    )
+    of_jobs = {(row["step"], row["kind"], *row["after"]) for row in graph if row["kind"] in {"job", "varied_job"}}
+    assert of_jobs == {("segment", "job"), ("vary", "varied_job"), ("segment", "varied_job", "vary")}
 
 
 def test_the_pipelines() -> None:
@@ -35,19 +45,26 @@ def test_the_pipelines() -> None:
             ("embed", "embeddings", "analyze", ("lambda",)),
         ],
         "detection": [("detect", "detections", "thumbnail", ("ecs", "lambda"))],
+        "video": [
+            ("frames", "video_frames", "probe", ("ecs", "lambda")),
+            ("vary", "overlay_texts", "probe", ("lambda",)),
+            ("segment", "video_segments", "probe", ("ecs", "lambda")),
+        ],
     }
     assert [step.breaker(target) for step in STEPS.values() for target in step.targets] == [
         *("probe", "thumbnail", "analyze", "embed"),
         *("detect@ecs", "detect"),
+        *("frames@ecs", "frames", "vary", "segment@ecs", "segment"),
     ]
+    assert [step.name for step in STEPS.values() if step.gathers] == ["detect"]
 
 
 def test_a_step_comes_with_everything_computed_from_it() -> None:
-    assert with_dependents("probe") == ["probe", "thumbnail", "analyze", "embed", "detect"]
+    assert with_dependents("probe") == [*("probe", "thumbnail", "analyze", "embed", "detect"), *("frames", "vary", "segment")]
     assert with_dependents("analyze") == ["analyze", "embed"]
     assert with_dependents("embed") == ["embed"]
     with pytest.raises(KeyError):
-        with_dependents("segment")
+        with_dependents("blur")
 
 
 def test_a_recipe_is_its_step_version_and_parameters_in_whichever_order() -> None:
@@ -76,7 +93,9 @@ def test_what_changes_a_result_is_in_its_recipe_and_what_only_bounds_it_is_not()
     assert changed(detect_input_px=256) == changed(detect_min_confidence=0.5) == {"detect"}
     assert changed(analyze_model="other") == changed(analyze_input_px=256) == {"analyze"}
     assert changed(embed_dimensions=128) == changed(embed_model="other") == {"embed"}
-    assert changed(model_base_url="http://127.0.0.1:1/v1") == {"analyze", "embed"}
+    assert changed(model_base_url="http://127.0.0.1:1/v1") == {"analyze", "embed", "vary"}
+    assert changed(frames_per_minute=1) == changed(frames_max_side_px=640) == {"frames"}
+    assert changed(segment_exact=True) == changed(segment_crf=30) == changed(segment_preset="fast") == {"segment"}
     assert changed(max_pixels=1, max_upload_bytes=1, model_timeout_seconds=1, lease_seconds=1, stage="dev") == set()
     assert changed(ecs_min_items=1, ecs_max_items=1, ecs_gather_seconds=1) == set()
 
@@ -100,9 +119,10 @@ def test_a_step_of_several_targets_costs_at_most_what_the_dearest_does() -> None
 def test_only_steps_that_may_ask_a_hosted_model_take_tokens() -> None:
     for provider, models in (("local", [None, None]), ("openai", ["gpt-4.1-mini", "text-embedding-3-small"])):
         settings = Settings(model_provider=provider)
-        assert [step.hosted_model(settings) for step in STEPS.values()] == [None, None, *models, None]
-    assert [step.calls_model for step in STEPS.values()] == [False, False, True, True, False]
-    assert [any(step.most_tokens(Settings())) for step in STEPS.values()] == [False, False, True, True, False]
+        hosted = [step.hosted_model(settings) for step in STEPS.values()]
+        assert hosted == [None, None, *models, None, None, models[0], None]
+    asking = [name for name, step in STEPS.items() if step.calls_model]
+    assert asking == [name for name, step in STEPS.items() if any(step.most_tokens(Settings()))] == ["analyze", "embed", "vary"]
 
 
 def test_an_analysis_is_cut_off_where_its_reservation_ends() -> None:

@@ -11,7 +11,9 @@ from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
-from media_assets.steps.pending import Due, StepCounts, due_work, step_counts, uploads_waiting
+from media_assets.steps.pending import Due, LeftPending, StepCounts, due_work, left_pending, step_counts, uploads_waiting
+from tests.conftest import Database
+from tests.unit.defs.owner import as_owner
 from tests.unit.eventlog.lives import HOUR, NOON, Life, rows, spending_stopped
 
 
@@ -156,28 +158,38 @@ def test_counts_tell_waiting_running_and_ended_work_apart(store: EventStore) -> 
 
     with store.engine.connect() as connection:
         everything = step_counts(connection)
-        one_hour = step_counts(connection, [later(1)])
-        none = step_counts(connection, [])
+        left = [left_pending(connection, "probe", hour) for hour in (HOUR, later(1))]
     assert everything["probe"] == StepCounts(pending=1, running=1, done=1, failed=1, dead=1, rejected=1)
     assert everything["embed"] == StepCounts(done=1)
-    assert one_hour == dict.fromkeys(STEPS, StepCounts(done=1))
-    assert none == dict.fromkeys(STEPS, StepCounts())
+    assert left == [LeftPending(items=3, over_budget=0), LeftPending(items=0, over_budget=0)]
 
 
 def test_asking_does_not_read_all_that_is_pending(store: EventStore) -> None:
     """Sensors ask every few seconds, whatever has piled up."""
     store.append([Life(f"uploads/ada/{n}.jpg").upload(at=later(n % 3)) for n in range(1500)])
-
-    def rows_read() -> int:
-        """Rows of `steps` that the store's one connection has read so far."""
-        with store.engine.begin() as connection:
-            connection.execute(text("SELECT pg_stat_force_next_flush()"))
-        [read] = rows(store, "SELECT seq_tup_read + idx_tup_fetch AS n FROM pg_stat_user_tables WHERE relname = 'steps'")
-        return int(read["n"])
-
-    before = rows_read()
+    before = rows_read(store)
     with store.engine.connect() as connection:
         assert len(due_work(connection, Settings())) == 3
-    assert rows_read() - before < 50
+    assert rows_read(store) - before < 50
     assert len(Claims(store.engine, run_id=None, lease_seconds=30).take(STEPS["probe"], [HOUR], 20)) == 20
-    assert rows_read() - before < 200
+    assert rows_read(store) - before < 200
+
+
+def test_what_is_left_of_an_hour_is_counted_without_what_is_done(database: Database) -> None:
+    """Every run asks, of hours that may hold any number of items."""
+    store = database.store
+    store.append([event for n in range(200) for event in Life(f"uploads/ada/{n}.jpg").done()])
+    store.append([Life("uploads/ada/new.jpg").upload()])
+    as_owner(database, "ANALYZE steps")
+    before = rows_read(store)
+    with store.engine.connect() as connection:
+        assert left_pending(connection, "probe", HOUR) == LeftPending(items=1, over_budget=0)
+    assert rows_read(store) - before < 10
+
+
+def rows_read(store: EventStore) -> int:
+    """Rows of `steps` that the store's one connection has read so far."""
+    with store.engine.begin() as connection:
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
+    [read] = rows(store, "SELECT seq_tup_read + idx_tup_fetch AS n FROM pg_stat_user_tables WHERE relname = 'steps'")
+    return int(read["n"])

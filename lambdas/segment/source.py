@@ -1,0 +1,82 @@
+"""What probe learned about a video, and what follows from it for cutting: what can be copied, what has to be encoded."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lambdas.runtime.contract import ErrorCode
+from lambdas.runtime.step import StepError
+from lambdas.runtime.video.formats import VideoFormat
+
+_MOST_PIXELS_A_SIDE = 16_384  # x264
+
+
+class Mode(StrEnum):
+    """What is encoded anew, in the order of what it costs."""
+
+    COPIED = "copied"
+    AUDIO_ENCODED = "audio_encoded"
+    ENCODED = "encoded"
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Audio(_Facts):
+    codec: str
+    channels: int
+    sample_rate_hz: int
+
+
+class Video(_Facts):
+    """Of probe's facts those that are needed here."""
+
+    duration_ms: int = Field(gt=0)
+    frame_rate: float = Field(gt=0)
+    codec: str
+    bit_depth: int
+    hdr: bool
+    rotation: int
+    sample_aspect_ratio: tuple[int, int]
+    audio: tuple[Audio, ...]
+
+
+class SourceFacts(_Facts):
+    """The item's input: probe's facts, and the plan. `cuts_ms` None: at shot boundaries. `texts`: one, or one a segment."""
+
+    video: Video
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    cuts_ms: tuple[tuple[int, int], ...] | None = None
+    texts: tuple[str, ...] | None = None
+
+    @property
+    def audio_is_copied(self) -> bool:
+        """Of the first audio track, the one that is kept."""
+        return all(track.codec == "aac" for track in self.video.audio[:1])
+
+    def cheapest_mode(self, format: VideoFormat, *, exact: bool) -> Mode:
+        """How the video can be cut at the least cost so that a browser plays it."""
+        playable = self.video.codec == "h264" and self.video.bit_depth == 8
+        # AVI has no times of presentation, only an order of decoding: pictures that refer to later ones lose their places.
+        if exact or self.texts is not None or not playable or format is VideoFormat.AVI:
+            return Mode.ENCODED
+        return Mode.COPIED if self.audio_is_copied else Mode.AUDIO_ENCODED
+
+    def upright_size(self, max_pixels: int) -> tuple[int, int]:
+        """Width and height of the encoded picture: turned as it is shown, of square pixels, both even.
+
+        Raises StepError TOO_MANY_PIXELS if pixels that aren't square make it larger than the limit.
+        """
+        across, down = self.video.sample_aspect_ratio
+        stretched = self.width * across / down if across > 0 and down > 0 else self.width
+        width, height = (max(2, 2 * round(side / 2)) for side in (stretched, self.height))
+        if width * height > max_pixels or max(width, height) > _MOST_PIXELS_A_SIDE:
+            raise StepError(
+                ErrorCode.TOO_MANY_PIXELS,
+                f"shown with square pixels the video has {width} × {height}; the limit is {max_pixels:,}",
+            )
+        return (height, width) if self.video.rotation in (90, 270) else (width, height)

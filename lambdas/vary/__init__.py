@@ -1,0 +1,1 @@
+"""Variations of a text: the vary step and what it asks a chat model."""

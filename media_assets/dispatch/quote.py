@@ -1,0 +1,43 @@
+"""What a job would cost and where it would run, for people to know before they submit it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from media_assets.dispatch.routing import Route, route_large
+from media_assets.settings import Settings
+from media_assets.steps.catalogue import STEPS
+from media_assets.steps.jobs import Video
+from media_assets.steps.segment_cost import encodes, estimated_micro_dollars, estimated_seconds
+from media_assets.steps.segment_plan import JobOptions, SegmentPlan
+
+
+@dataclass(frozen=True)
+class Quote:
+    """`micro_dollars` include what a chat model may take at most for varied texts. `encodes` is whether pictures are."""
+
+    route: Route
+    encodes: bool
+    seconds: float
+    micro_dollars: int
+
+
+def quote(settings: Settings, video: Video, options: JobOptions, plan: SegmentPlan) -> Quote:
+    """By the price table in the settings, while every target answers."""
+    step, info = STEPS["segment"], video.info
+    encoded = encodes(info.model_dump(), exact=options.exact, has_text=options.text_input is not None)
+    seconds = estimated_seconds(
+        info.duration_ms,
+        video.width,
+        video.height,
+        info.frame_rate,
+        size_bytes=video.size_bytes,
+        encodes=encoded,
+        finds_scenes=plan.bounds is None,
+        preset=settings.segment_preset,
+    )
+    route = route_large(step, video.size_bytes, seconds, settings)
+    price = estimated_micro_dollars(settings, step, route.target, seconds)
+    if plan.varied:
+        price += STEPS["vary"].most_micro_dollars(settings)
+    return Quote(route, encoded, seconds, price)

@@ -1,0 +1,116 @@
+"""segment: a video cut into pieces that browsers play, as configured or as a job asks for it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection
+
+from lambdas.runtime.contract import ItemOutcome
+from media_assets.cuts import Cut
+from media_assets.eventlog.catalogue import Segment, VideoSegmented
+from media_assets.eventlog.events import NewEvent
+from media_assets.eventlog.job_events import job_completed
+from media_assets.settings import Settings
+from media_assets.steps.segment_cost import encodes, estimated_seconds
+from media_assets.steps.segment_plan import JobOptions, cuts
+from media_assets.steps.step import Recipe, Step, TaskSize, Work
+from media_assets.steps.video import video_facts, video_limits
+
+_CUT: TypeAdapter[Cut] = TypeAdapter(Cut)
+
+
+class SegmentVideo(Step):
+    name = "segment"
+    asset = "video_segments"
+    kinds = ("video",)
+    upstream = "probe"
+    also_after = ("vary",)
+    version = 1
+    memory_mb = 3008
+    timeout_seconds = 900
+    targets = ("ecs", "lambda")
+    task = TaskSize(vcpus=Decimal(2), memory_mb=4096, timeout_seconds=3 * 3600)
+    description = "Videos in pieces that browsers play: each as configured, and once more for each job that asked for it."
+
+    def parameters(self, settings: Settings) -> dict[str, Any]:
+        return self._parameters(settings, JobOptions(cutting_options=settings.segment_cut, exact=settings.segment_exact))
+
+    def limits(self, settings: Settings) -> dict[str, Any]:
+        return video_limits(settings)
+
+    def recipe_of(self, work: Work, settings: Settings) -> Recipe:
+        return Recipe(self.name, self.version, self._parameters(settings, options_of(work, settings)))
+
+    def inputs(self, connection: Connection, works: Sequence[Work], settings: Settings) -> dict[uuid.UUID, dict[str, Any]]:
+        return {work.item_id: video_facts(work) | self._plan(work, settings) for work in works}
+
+    def seconds(self, work: Work, settings: Settings) -> float:
+        video, options = work.video or {}, options_of(work, settings)
+        return estimated_seconds(
+            video["duration_ms"],
+            work.width,
+            work.height,
+            video["frame_rate"],
+            size_bytes=work.size_bytes,
+            encodes=encodes(video, exact=options.exact, has_text=options.text_input is not None),
+            finds_scenes=options.cutting_options.type == "scenes",
+            preset=settings.segment_preset,
+        )
+
+    def payload(self, work: Work, outcome: ItemOutcome) -> VideoSegmented:
+        result = outcome.result or {}
+        return VideoSegmented(
+            version_id=work.version_id,
+            mode=result["mode"],
+            duration_ms=result["duration_ms"],
+            segments=tuple(Segment.model_validate(segment) for segment in result["segments"]),
+        )
+
+    def consequences(self, work: Work, outcome: ItemOutcome, result: NewEvent) -> list[NewEvent]:
+        """The end of the job, if it is one's."""
+        assert isinstance(result.payload, VideoSegmented)
+        if work.job is None:
+            return []
+        segments = len(result.payload.segments)
+        ended, cause = result.occurred_at, result.event_id
+        return [job_completed(work.job_ref, segments=segments, occurred_at=ended, causation_id=cause, run_id=result.run_id)]
+
+    def _parameters(self, settings: Settings, options: JobOptions) -> dict[str, Any]:
+        asked = options.model_dump(mode="json")
+        return {
+            "cut": asked["cutting_options"],
+            "exact": asked["exact"],
+            "text": asked["text_input"],
+            "crf": settings.segment_crf,
+            "preset": settings.segment_preset,
+        }
+
+    def _plan(self, work: Work, settings: Settings) -> dict[str, Any]:
+        """Where to cut (None: at scenes) and what to write (None: nothing)."""
+        video, options = work.video or {}, options_of(work, settings)
+        video_id = work.job.item_id if work.job else work.item_id
+        bounds = cuts(video["duration_ms"], video["frame_rate"], options.cutting_options, video_id)
+        return {
+            "cuts_ms": None if bounds is None else [list(each) for each in bounds],
+            "texts": self._texts(work, options, bounds),
+        }
+
+    def _texts(self, work: Work, options: JobOptions, bounds: Sequence[Any] | None) -> list[str] | None:
+        text = options.text_input
+        if text is None:
+            return None
+        if text.strategy == "one_for_all":
+            return [text.base_text or ""] * (1 if bounds is None else len(bounds))
+        return list(text.unique_texts or (work.job.texts if work.job and work.job.texts else ()))
+
+
+def options_of(work: Work, settings: Settings) -> JobOptions:
+    """What its job asks for, or what is configured."""
+    if work.job is not None:
+        return JobOptions.model_validate(work.job.options)
+    return JobOptions(cutting_options=settings.segment_cut, exact=settings.segment_exact)

@@ -1,0 +1,232 @@
+"""What can happen to a video and to a job about it: `film = Film(); store.append(film.done())`, `Job(film).submitted()`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from media_assets.eventlog.catalogue import (
+    Frame,
+    FramesExtracted,
+    JobSubmitted,
+    MediaProbed,
+    Segment,
+    StepAbandoned,
+    StepFailed,
+    TextVaried,
+    UploadRejected,
+    VideoInfo,
+    VideoSegmented,
+)
+from media_assets.eventlog.events import (
+    NewEvent,
+    StepRef,
+    deterministic_id,
+    frame_received,
+    item_erased,
+    step_abandoned,
+    step_failed,
+    step_succeeded,
+)
+from media_assets.eventlog.job_events import (
+    JobRef,
+    job_cancelled,
+    job_completed,
+    job_failed,
+    job_progressed,
+    job_started,
+    job_submitted,
+)
+from tests.unit.eventlog.lives import EXECUTION, HOUR, NOON, Life
+
+TIMES = (480, 4000)
+VIDEO = VideoInfo(
+    duration_ms=10_000,
+    frame_rate=25.0,
+    variable_frame_rate=False,
+    codec="h264",
+    bit_depth=8,
+    hdr=False,
+    rotation=0,
+    sample_aspect_ratio=(1, 1),
+    video_tracks=1,
+    audio=(),
+)
+
+
+@dataclass(frozen=True)
+class Film(Life):
+    """A video of ten seconds. Its frames are lives of their own, of version `f1`; the first one is the poster."""
+
+    key: str = "uploads/ada/bikes.mp4"
+
+    def probed(self, version: str = "v1", *, width: int = 640, generation: int = 0, recipe: str = "r1") -> NewEvent:
+        payload = MediaProbed(
+            version_id=version,
+            kind="video",
+            format="mp4",
+            content_type="video/mp4",
+            width=width,
+            height=360,
+            orientation=1,
+            video=VIDEO,
+        )
+        return step_succeeded(self._ref(version, "probe", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
+
+    def frame(self, time_ms: int, version: str = "v1", *, generation: int = 0, recipe: str = "r1") -> Life:
+        return Life(f"derived/{self.item_id}/frames/{recipe}/{version}/{generation}/{time_ms:08d}.jpg")
+
+    def extracted(
+        self, version: str = "v1", *, times: Sequence[int] = TIMES, generation: int = 0, recipe: str = "r1"
+    ) -> NewEvent:
+        frames = [self.frame(time, version, generation=generation, recipe=recipe) for time in times]
+        payload = FramesExtracted(
+            version_id=version,
+            shots=len(times),
+            frames=tuple(
+                Frame(
+                    item_id=frame.item_id,
+                    timecode_ms=time,
+                    key=frame.key,
+                    sha256="0" * 64,
+                    size_bytes=500,
+                    width=320,
+                    height=180,
+                    is_poster=time == times[0],
+                )
+                for time, frame in zip(times, frames, strict=True)
+            ),
+        )
+        ref = self._ref(version, "frames", generation, recipe)
+        trace = {"correlation_id": self.upload(version).event_id}
+        return step_succeeded(ref, payload, execution=EXECUTION, occurred_at=NOON).model_copy(update=trace)
+
+    def frames_received(self, version: str = "v1", *, times: Sequence[int] = TIMES, **key: Any) -> list[NewEvent]:
+        extracted = self.extracted(version, times=times, **key)
+        assert isinstance(extracted.payload, FramesExtracted)
+        return [
+            frame_received(extracted, frame, bucket="photos", version_id="f1", etag="e", hour=HOUR)
+            for frame in extracted.payload.frames
+        ]
+
+    def watched(self, version: str = "v1", *, times: Sequence[int] = TIMES, **key: Any) -> list[NewEvent]:
+        """What the step `frames` tells at once."""
+        return [self.extracted(version, times=times, **key), *self.frames_received(version, times=times, **key)]
+
+    def segmented(self, version: str = "v1", *, number: int = 2, generation: int = 0, recipe: str = "r1") -> NewEvent:
+        payload = segments(f"derived/{self.item_id}/segment/{recipe}/{version}/{generation}/", version, number)
+        return step_succeeded(self._ref(version, "segment", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
+
+    def processed(self, version: str = "v1", **key: Any) -> list[NewEvent]:
+        """The success of each of its own steps; its frames are received."""
+        return [self.probed(version, **key), *self.watched(version, **key), self.segmented(version, **key)]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request to cut a version of a film. `has_texts_written`: a model writes what is laid over the segments first."""
+
+    film: Film = Film()
+    name: str = "j1"
+    version: str = "v1"
+    has_texts_written: bool = False
+
+    @property
+    def job_id(self) -> uuid.UUID:
+        return deterministic_id("job", self.film.item_id, self.name)
+
+    @property
+    def ref(self) -> JobRef:
+        return JobRef(self.job_id, self.film.item_id, "ada")
+
+    @property
+    def stream_id(self) -> str:
+        return f"job-{self.job_id}"
+
+    def submitted(self) -> NewEvent:
+        text = {"strategy": "base_vary", "base_text": "Ride"} if self.has_texts_written else None
+        options = {"cutting_options": {"type": "fixed", "duration_seconds": 5.0}, "exact": False, "text_input": text}
+        payload = JobSubmitted(version_id=self.version, hour=HOUR, options=options)
+        return job_submitted(self.ref, payload, occurred_at=NOON, causation_id=self.film.upload(self.version).event_id)
+
+    def started(self, attempt: str = "a1") -> NewEvent:
+        return job_started(self.ref, attempt=1, attempt_id=attempt, occurred_at=NOON)
+
+    def progressed(self, percent: int = 40, attempt: str = "a1") -> NewEvent:
+        return job_progressed(self.ref, step="segment", percent=percent, attempt_id=attempt, occurred_at=NOON)
+
+    def varied(self, texts: Sequence[str] = ("Ride on", "Ride far"), *, recipe: str = "r1") -> NewEvent:
+        payload = TextVaried(version_id=self.version, model="words", texts=tuple(texts))
+        return step_succeeded(self._ref("vary", recipe), payload, execution=EXECUTION, occurred_at=NOON)
+
+    def segmented(self, *, number: int = 2, recipe: str = "r1") -> NewEvent:
+        payload = segments(f"processed/{self.job_id}/", self.version, number)
+        return step_succeeded(self._ref("segment", recipe), payload, execution=EXECUTION, occurred_at=NOON)
+
+    def attempt_failed(
+        self, step: str = "segment", *, attempt: str = "a1", retry_at: datetime | None = None, recipe: str = "r1"
+    ) -> NewEvent:
+        payload = StepFailed(version_id=self.version, code="timeout", message=f"timeout in {attempt}", retry_at=retry_at)
+        execution = EXECUTION.model_copy(update={"attempt_id": attempt})
+        return step_failed(self._ref(step, recipe), payload, execution=execution, occurred_at=NOON)
+
+    def abandoned(self, step: str = "segment", *, recipe: str = "r1") -> NewEvent:
+        payload = StepAbandoned(version_id=self.version, code="timeout", message="given up", failures=5)
+        return step_abandoned(self._ref(step, recipe), payload, execution=EXECUTION, occurred_at=NOON)
+
+    def rejected(self, step: str = "segment", *, recipe: str = "r1") -> NewEvent:
+        payload = UploadRejected(version_id=self.version, code="unsafe", message="it is unsafe")
+        return step_succeeded(self._ref(step, recipe), payload, execution=EXECUTION, occurred_at=NOON)
+
+    def completed(self, number: int = 2) -> NewEvent:
+        return job_completed(self.ref, segments=number, occurred_at=NOON, causation_id=self.segmented().event_id)
+
+    def failed(self) -> NewEvent:
+        return job_failed(self.ref, code="timeout", message="given up", occurred_at=NOON)
+
+    def cancelled(self) -> NewEvent:
+        return job_cancelled(self.ref, reason="ada changed her mind", occurred_at=NOON)
+
+    def erased(self) -> NewEvent:
+        """As its film's erasure does it."""
+        return item_erased(self.film.item_id, job_id=self.job_id, reason="ada asked", user_id="ada", occurred_at=NOON)
+
+    def done(self) -> list[NewEvent]:
+        texts = [self.varied()] if self.has_texts_written else []
+        return [self.submitted(), self.started(), *texts, self.progressed(), self.segmented(), self.completed()]
+
+    def _ref(self, step: str, recipe: str) -> StepRef:
+        return StepRef(
+            item_id=self.film.item_id,
+            job_id=self.job_id,
+            user_id="ada",
+            version_id=self.version,
+            step=step,
+            recipe=recipe,
+            generation=0,
+        )
+
+
+def segments(prefix: str, version: str, number: int) -> VideoSegmented:
+    """The film in a number of equal parts."""
+    length = 10_000 // number
+    return VideoSegmented(
+        version_id=version,
+        mode="copied",
+        duration_ms=length * number,
+        segments=tuple(
+            Segment(
+                index=index,
+                start_ms=index * length,
+                end_ms=(index + 1) * length,
+                key=f"{prefix}segment_{index:03d}.mp4",
+                sha256="0" * 64,
+                size_bytes=1000,
+                text=None,
+            )
+            for index in range(number)
+        ),
+    )
