@@ -63,6 +63,7 @@ def merged(sources: Path) -> TTFont:
             known |= set(font.getBestCmap())
             font.save(path)
         font = Merger().merge([str(path) for path in parts])
+        font.recalcTimestamp = False
         font["head"].created = font["head"].modified = MADE
         names = font["name"]
         names.names = []

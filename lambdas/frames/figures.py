@@ -61,9 +61,7 @@ def figures_of(rgb: NDArray[np.uint8]) -> Figures:
     """Of a picture (height, width, 3) with at least 4 pixels a side."""
     luma = rgb @ _LUMA
     laplacian = 4 * luma[1:-1, 1:-1] - luma[:-2, 1:-1] - luma[2:, 1:-1] - luma[1:-1, :-2] - luma[1:-1, 2:]
-    return Figures(
-        float(luma.mean()), float(luma.std()), float(laplacian.var()), _signature(rgb), zlib.crc32(rgb.tobytes())
-    )
+    return Figures(float(luma.mean()), float(luma.std()), float(laplacian.var()), _signature(rgb), zlib.crc32(rgb.tobytes()))
 
 
 def _signature(rgb: NDArray[np.uint8]) -> Signature:

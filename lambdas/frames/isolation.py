@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any
 
 from lambdas.frames.orders import Order, Picture
 from lambdas.runtime.contract import ErrorCode
@@ -68,7 +68,10 @@ class Extraction:
                 received += 1
                 if received > self._order.max_pictures:
                     raise _crashed("it made more pictures than were wanted")
-                yield Picture(**answer["picture"], jpeg=_read(process.stdout, answer["bytes"]))
+                jpeg = process.stdout.read(min(answer["bytes"], _MOST_PICTURE_BYTES))
+                if len(jpeg) < answer["bytes"]:
+                    break
+                yield Picture(**answer["picture"], jpeg=jpeg)
             elif "error" in answer:
                 raise StepError(ErrorCode(answer["error"]), answer["message"])
             else:
@@ -88,13 +91,6 @@ def _parsed(line: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise _crashed("it wrote what is no answer")
     return answer
-
-
-def _read(pipe: IO[bytes], length: int) -> bytes:
-    body = pipe.read(length) if 0 < length <= _MOST_PICTURE_BYTES else b""
-    if len(body) != length:
-        raise _crashed("it ended amid a picture")
-    return body
 
 
 def _timeout() -> StepError:

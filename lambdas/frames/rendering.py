@@ -38,7 +38,7 @@ def square_size(width: int, height: int, sample_aspect_ratio: tuple[int, int], m
 
 
 def render(frame: VideoFrame, size: Size, rotation: int) -> Image.Image:
-    """The picture in RGB: scaled to `size`, then turned clockwise by `rotation` degrees. Of an interlaced one, the first field."""
+    """The picture in RGB: scaled to `size`, then turned clockwise by `rotation` degrees. Of interlaced ones, a field."""
     image = _field(frame, size) if frame.interlaced_frame else Image.fromarray(_rgb(frame, size))
     return image.transpose(_UPRIGHT[rotation]) if rotation in _UPRIGHT else image
 

@@ -22,9 +22,7 @@ _BEYOND = 40
 """How many pictures past its time one is looked for: decoders give them out in order, some containers' times are not."""
 
 
-def retrieve(
-    track: Track, found: Survey, wanted: Sequence[Sighting], apart_ms: float
-) -> Iterator[tuple[Sighting, VideoFrame]]:
+def retrieve(track: Track, found: Survey, wanted: Sequence[Sighting], apart_ms: float) -> Iterator[tuple[Sighting, VideoFrame]]:
     """Each of `wanted`, which ascend, in that order except for those that had to be counted: they come last.
 
     `apart_ms` is what the survey was made with.

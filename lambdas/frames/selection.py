@@ -62,7 +62,9 @@ def choose(shots: Sequence[Sequence[Candidate]], most: int) -> list[Candidate]:
 
 def poster(chosen: Sequence[Candidate], duration_ms: int) -> Candidate:
     """The best one, of the first third of the video unless a later one is much better. Raises ValueError if there is none."""
-    return max(chosen, key=lambda each: (each.score * (1 if each.timecode_ms * 3 <= duration_ms else _POSTER_ELSEWHERE), -each.index))
+    return max(
+        chosen, key=lambda each: (each.score * (1 if each.timecode_ms * 3 <= duration_ms else _POSTER_ELSEWHERE), -each.index)
+    )
 
 
 def _spread(pictures: Sequence[Candidate], most: int) -> list[Candidate]:

@@ -6,6 +6,7 @@ As in PySceneDetect's adaptive detector, a change is held against those around i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from lambdas.frames.figures import Signature, distance
 
@@ -28,7 +29,7 @@ def shot_starts(times_ms: Sequence[float], signatures: Sequence[Signature]) -> l
     """
     if not times_ms:
         return []
-    changes = [0.0, *(distance(one, other) for one, other in zip(signatures, signatures[1:], strict=False))]
+    changes = [0.0, *(distance(one, other) for one, other in pairwise(signatures))]
     starts, first = [0], 0
     for index in range(1, len(times_ms)):
         cut = _is_cut(index, times_ms, changes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from lambdas.frames.figures import Figures, Viewer, distance
 from lambdas.frames.selection import Candidate
@@ -64,7 +65,7 @@ class Survey:
         seen = [each for each, before in zip(told, [None, *told], strict=False) if before is None or each[1] > before[1]]
         seen = [each for each in seen if each[1] <= _LATEST_MS]
         looks = [figures.signature for _, _, figures in seen]
-        steps = [distance(one, other) for one, other in zip(looks, looks[1:], strict=False)]
+        steps = [distance(one, other) for one, other in pairwise(looks)]
         candidates = [
             Candidate(index, at, figures.brightness, figures.contrast, figures.sharpness, max(beside))
             for (index, at, figures), beside in zip(seen, zip([0.0, *steps], [*steps, 0.0], strict=False), strict=False)
@@ -73,9 +74,7 @@ class Survey:
         return [candidates[start:end] for start, end in zip(starts, [*starts[1:], len(candidates)], strict=True)]
 
 
-def survey(
-    track: Track, duration_ms: int, apart_ms: float, max_frames: int, progress: Callable[[float], None]
-) -> Survey:
+def survey(track: Track, duration_ms: int, apart_ms: float, max_frames: int, progress: Callable[[float], None]) -> Survey:
     """Decode the track from its beginning. Raises StepError: TOO_MANY_FRAMES, and CORRUPT if none can be decoded."""
     found, viewer = Survey(track.unit_ms), Viewer()
     between = min(max(_SAMPLE_MS, duration_ms / _MOST_SAMPLES), duration_ms / _FEWEST_SAMPLES) / track.unit_ms

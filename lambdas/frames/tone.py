@@ -6,10 +6,12 @@ BT.2390-10 section 5.4 (the curve that brings a bright display's range into a da
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 PQ, HLG = 16, 18
 """Transfer characteristics of ITU-T H.273."""

@@ -54,12 +54,19 @@ class Track:
         """
         last: float | None = None
         for packet in self._packets():
-            if spacing_ms and packet.dts is not None:
-                at = packet.dts * self.unit_ms
-                if not packet.is_keyframe or (last is not None and 0 <= at - last < spacing_ms):
+            if spacing_ms and packet is not None and packet.size:
+                time = packet.dts if packet.dts is not None else packet.pts
+                if not packet.is_keyframe or time is None:
                     continue
-                last = at
-            yield from _decoded(packet)
+                if last is not None and 0 <= time * self.unit_ms - last < spacing_ms:
+                    continue
+                last = time * self.unit_ms
+            try:
+                yield from self._stream.decode(packet)
+            except (MemoryError, av.MemoryError):
+                raise
+            except av.FFmpegError:
+                continue
 
     def seek(self, time: int) -> None:
         """To a picture from which the one of that time can be decoded, if the container knows."""
@@ -73,28 +80,20 @@ class Track:
         except av.FFmpegError:
             self._container.seek(start, stream=self._stream)
 
-    def _packets(self) -> Iterator[Packet[VideoStream]]:
+    def _packets(self) -> Iterator[Packet[VideoStream] | None]:
+        """The last one is empty, or None: it makes the decoder give what it still holds."""
         packets = self._container.demux(self._stream)
         while True:
             try:
-                packet = next(packets)
-            except StopIteration:
-                return
+                packet = next(packets, None)
             except (MemoryError, av.MemoryError):
                 raise
-            except av.FFmpegError:  # what was read so far is all there is; an empty packet makes the decoder give its last
-                yield Packet[VideoStream]()
+            except av.FFmpegError:  # what was read so far is all there is
+                yield None
+                return
+            if packet is None:
                 return
             yield packet
-
-
-def _decoded(packet: Packet[VideoStream]) -> Iterator[VideoFrame]:
-    try:
-        yield from packet.decode()
-    except (MemoryError, av.MemoryError):
-        raise
-    except av.FFmpegError:
-        return
 
 
 class _ReferenceError(Exception):
@@ -107,7 +106,7 @@ def _open_nothing(url: str, flags: int, options: dict[str, str]) -> Any:
 
 def _open(file: IO[bytes], demuxer: str) -> InputContainer:
     try:
-        return av.open(
+        container = av.open(
             file,
             format=demuxer,
             options={"max_streams": "100", "protocol_whitelist": "none", "format_whitelist": demuxer},
@@ -117,7 +116,9 @@ def _open(file: IO[bytes], demuxer: str) -> InputContainer:
         )
     except _ReferenceError:
         raise StepError(ErrorCode.UNSAFE, "the video's data is in another file, which is never opened") from None
+    except (MemoryError, av.MemoryError):
+        raise
     except (av.FFmpegError, ValueError) as error:
-        if isinstance(error, (MemoryError, av.MemoryError)):
-            raise
         raise StepError(ErrorCode.CORRUPT, "FFmpeg can't read the video file") from error
+    assert isinstance(container, InputContainer)
+    return container

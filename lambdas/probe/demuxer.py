@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from typing import Any
 
@@ -31,7 +32,10 @@ def demux(file: SeekableFile, format: VideoFormat, size_bytes: int, *, scan: boo
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR")),  # where Lambda's Python has its own library
+        },
         cwd="/",
         bufsize=0,
     ) as process:

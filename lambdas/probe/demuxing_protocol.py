@@ -12,5 +12,5 @@ ANSWER = struct.Struct(">i")
 
 MEMORY_BYTES = 400 * 1024 * 1024
 """What the process may take. A header of a million frames and their sound takes 150 MB."""
-CPU_SECONDS = 20
-"""Of the process. Listing the packets of 2 GB takes about five."""
+CPU_SECONDS = 40
+"""Of the process. Listing the packets of four hours at 60 frames a second, where that has to be, takes 25."""

@@ -24,6 +24,8 @@ MAX_VARIATIONS = 100
 
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They reach across line ends, which wrapping moves."""
+_BLANKS = frozenset("\u2800\u3164\ufffc")
+"""Letters and symbols by their category, without ink."""
 _NAMED = 10
 
 
@@ -43,7 +45,7 @@ def checked(text: str) -> str:
         raise UnusableText(f"the text has {lines} lines; it may have {MAX_LINES}")
     if controls := list(dict.fromkeys(character for character in text if _controls(character))):
         raise UnusableText(f"the text has control characters: {named(controls)}")
-    if all(unicodedata.category(character)[0] in "ZC" for character in text):
+    if all(unicodedata.category(character)[0] in "ZCM" or character in _BLANKS for character in text):
         raise UnusableText("the text is blank")
     if missing := uncovered(text):
         raise UnusableText(f"the font has no glyph for {named(missing)}")

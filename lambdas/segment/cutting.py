@@ -31,6 +31,7 @@ _EARLY_US = 600
 """A picture is at a cut if it is at most so much before it: cuts are in milliseconds, pictures' times are finer."""
 _AUDIO_BITRATE = "160k"
 _HIGHEST_SAMPLE_RATE = 48_000
+_NO_PICTURES = "the file has no pictures that can be read"
 _AHEAD_OF_TIME = {"ultrafast": 0}
 """By how many pictures x264 decodes ahead of what is shown, by its preset. Sound has to be as early, or what belongs to the
 end of a segment would be in the file of the next one."""
@@ -103,7 +104,7 @@ class _Run:
         with (self.sandbox.folder / _LIST).open(newline="") as file:
             begun = [float(start) for _, start, _ in csv.reader(file)]
         if not begun:
-            raise StepError(ErrorCode.CORRUPT, "the file has no pictures")
+            raise StepError(ErrorCode.CORRUPT, _NO_PICTURES)
         return [0, *(round(start * 1000) for start in begun[1:])]
 
     def possible_starts(self) -> list[int]:
@@ -216,7 +217,10 @@ def _verify(segments: Sequence[Segment], facts: SourceFacts, wanted: Sequence[in
         raise _not_as_planned(f"{len(segments)} segments were made where {len(wanted) + 1} were planned")
     duration_ms = facts.video.duration_ms
     for number, segment in enumerate(segments, 1):
-        made = read_mp4(segment.path)
+        try:
+            made = read_mp4(segment.path)
+        except LookupError:
+            raise StepError(ErrorCode.CORRUPT, _NO_PICTURES) from None
         if not made.plays_in_browsers and mode is not Mode.ENCODED:
             raise NotPlayable
         if not (made.pictures and made.begins_with_keyframe and made.plays_in_browsers and made.index_first):

@@ -2,14 +2,15 @@
 
 It gets the file as a descriptor, its demuxer forced and every protocol but `fd` refused: a playlist is no video then, and a
 container that names other files or hosts finds none. Its environment is empty, its folder the item's own. It lives no longer
-than the process that started it, also if that is killed. What it prints is never passed on, because it may quote the file;
-its exit status, FFmpeg's error number modulo 256, says enough.
+than the process that started it, also if that is killed. What it prints is never passed on, because it may quote the file:
+its exit status, FFmpeg's error number modulo 256, says what went wrong, but for a lack of memory, which has many.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import resource
 import selectors
 import signal
@@ -36,6 +37,8 @@ _SECONDS_BETWEEN_LOOKS = 0.25
 _PR_SET_PDEATHSIG = 1
 _INVALID_DATA, _END_OF_FILE = 183, 187  # AVERROR_INVALIDDATA, AVERROR_EOF
 _NO_MEMORY, _NO_SPACE, _TOO_LARGE = 256 - 12, 256 - 28, 256 - 27  # ENOMEM, ENOSPC, EFBIG
+_SAID_FOR_LACK_OF_MEMORY = re.compile(rb"Cannot allocate memory|malloc of size \d+ failed")
+_REMEMBERED_BYTES = 65536
 
 
 class Deadline:
@@ -100,6 +103,8 @@ class Sandbox:
         )
         self.deadline.check()
         already = self._bytes_written()
+        complaints = bytearray()
+        os.lseek(source.descriptor, 0, os.SEEK_SET)  # an earlier ffmpeg has moved it
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -112,7 +117,7 @@ class Sandbox:
             preexec_fn=_Confinement(self.output_bytes, self.deadline.seconds),
         )
         try:
-            for seconds in self._follow(process):
+            for seconds in self._follow(process, complaints):
                 self.deadline.check()
                 if self._bytes_written() - already > self.output_bytes:
                     raise _too_large(self.output_bytes)
@@ -127,10 +132,11 @@ class Sandbox:
                 if pipe is not None:
                     pipe.close()
         if status:
-            raise self._failure(status)
+            raise self._failure(status, lacked_memory=bool(_SAID_FOR_LACK_OF_MEMORY.search(complaints)))
 
-    def _follow(self, process: subprocess.Popen[bytes]) -> Iterator[float | None]:
-        """Until it ends: from time to time how many seconds of output there are, or None if it said nothing."""
+    def _follow(self, process: subprocess.Popen[bytes], complaints: bytearray) -> Iterator[float | None]:
+        """Until it ends: from time to time how many seconds of output there are, or None if it said nothing. What it
+        complains of is added to `complaints`, of which the last are kept."""
         assert process.stdout is not None
         assert process.stderr is not None
         said = b""
@@ -146,17 +152,20 @@ class Sandbox:
                     elif key.fileobj is process.stdout:
                         *lines, said = (said + chunk).split(b"\n")
                         seconds = _seconds(lines) or seconds
+                    else:
+                        complaints += chunk
+                        del complaints[:-_REMEMBERED_BYTES]
                 yield seconds
 
     def _bytes_written(self) -> int:
         return sum(entry.stat().st_size for entry in os.scandir(self.folder))
 
-    def _failure(self, status: int) -> StepError:
+    def _failure(self, status: int, *, lacked_memory: bool) -> StepError:
         if status in (-signal.SIGXFSZ, _TOO_LARGE):
             return _too_large(self.output_bytes)
         if status == _NO_SPACE:
             return StepError(ErrorCode.STEP_ERROR, "the worker's disk is too small for this video's segments")
-        if status in (_NO_MEMORY, -signal.SIGABRT):
+        if lacked_memory or status in (_NO_MEMORY, -signal.SIGABRT):
             return StepError(ErrorCode.STEP_ERROR, f"this video takes more than {MEMORY_BYTES / 1e9:.1f} GB of memory", False)
         if status == -signal.SIGXCPU:
             return StepError(ErrorCode.TIMEOUT, "the video took longer than the time there is")

@@ -73,14 +73,14 @@ def _confirm(targets: list[Target], user: str | None) -> None:
     if user is None:
         for target in targets:
             if target.address is not None:
-                err.print(plain(f"  s3://{'/'.join(target.address)}{_with_it(target)}"), soft_wrap=True)
+                err.print(plain(f"  s3://{'/'.join(target.address)}{with_it(target)}"), soft_wrap=True)
     what = (
         "this" if user is None else f"all {len(targets)} items of user {user}, and what else is in that folder of the bucket,"
     )
     typer.confirm(f"Erase {what} for good?", abort=True, err=True)
 
 
-def _with_it(target: Target) -> str:
+def with_it(target: Target) -> str:
     """What goes with an item: `, its 4 frames and 1 job too`; nothing for a picture."""
     with connection.store().engine.connect() as db:
         frames, jobs = belongings(db, target.item_id)

@@ -91,8 +91,8 @@ def sweep_item(log: EventStore, s3: S3Client, bucket: str, item_id: uuid.UUID, *
 
 
 def _remove_original(connection: Connection, s3: S3Client, erasure: Erasure) -> int:
-    """Versions of items of this key that were erased, and delete markers but one that hides what is there today. A frame has its
-    key for itself: whatever is there is its."""
+    """Versions of items of this key that were erased, and delete markers but one that hides what is there today. A frame has
+    its key for itself: whatever is there is its."""
     bucket, key = erasure.bucket, erasure.key
     assert bucket is not None  # while a sweep is due
     assert key is not None
@@ -124,7 +124,8 @@ def _remove_derived(s3: S3Client, bucket: str, erasure: Erasure) -> int:
 
 
 def _remove_contact_sheets(connection: Connection, s3: S3Client, bucket: str, erasure: Erasure, *, is_last: bool) -> int:
-    """Sheets that show the item or a frame of it. Their rows go with the last sweep: a sheet has its row before it is stored."""
+    """Sheets that show the item or a frame of it. Their rows go with the last sweep: a sheet has its row before it is
+    stored."""
     sheets = connection.execute(
         text("SELECT key FROM contact_sheets WHERE item_ids && CAST(:ids AS uuid[])"),
         {"ids": [erasure.item_id, *erasure.frame_ids]},

@@ -100,7 +100,7 @@ class MediaProbed(Payload):
     height: int = Field(gt=0)
     orientation: int = Field(ge=1, le=8)
     frames: int = Field(default=1, ge=1)
-    exif: dict[str, Any] = {}
+    exif: dict[str, Any] = Field(default={})
     video: VideoInfo | None = None
 
     @model_validator(mode="after")

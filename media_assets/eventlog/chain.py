@@ -15,8 +15,8 @@ GENESIS = bytes(32)
 
 CHAINED = (
     "position", "event_id", "stream_id", "version", "type", "schema_version", "occurred_at", "recorded_at", "user_id",
-    "item_id", "job_id", "step", "recipe", "generation", "target", "target_reason", "run_id", "attempt_id", "milliseconds", "memory_mb",
-    "tokens_in", "tokens_out", "micro_dollars", "correlation_id", "causation_id", "payload_sha256",
+    "item_id", "job_id", "step", "recipe", "generation", "target", "target_reason", "run_id", "attempt_id", "milliseconds",
+    "memory_mb", "tokens_in", "tokens_out", "micro_dollars", "correlation_id", "causation_id", "payload_sha256",
 )  # fmt: skip
 """The clear columns that an event's hash covers."""
 

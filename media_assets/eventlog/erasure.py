@@ -112,7 +112,8 @@ def find_erasure(connection: Connection, item_id: uuid.UUID) -> Erasure:
             UNION ALL
             SELECT x.* FROM events e JOIN events cause ON cause.event_id = e.causation_id
             JOIN erasures x ON x.item_id = cause.item_id
-            WHERE e.type = 'ItemErased' AND cause.type = 'ItemErased' AND (e.item_id = :id AND e.job_id IS NULL OR e.job_id = :id)
+            WHERE e.type = 'ItemErased' AND cause.type = 'ItemErased'
+              AND (e.item_id = :id AND e.job_id IS NULL OR e.job_id = :id)
             LIMIT 1
         """),
         {"id": item_id},
@@ -172,8 +173,8 @@ def uploads_of_erased_items(connection: Connection, upload_ids: Collection[uuid.
     """Those of these UploadReceived and FrameReceived events whose items were erased."""
     rows = connection.execute(
         text("""
-            SELECT u.event_id FROM events u JOIN events e ON e.item_id = u.item_id AND e.type = 'ItemErased' AND e.job_id IS NULL
-            WHERE u.event_id = ANY(:ids)
+            SELECT u.event_id FROM events u JOIN events e ON e.item_id = u.item_id
+            WHERE u.event_id = ANY(:ids) AND e.type = 'ItemErased' AND e.job_id IS NULL
         """),
         {"ids": list(upload_ids)},
     )

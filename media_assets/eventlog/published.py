@@ -83,9 +83,8 @@ def _entries(connection: Connection, which: str, **parameters: Any) -> list[Entr
                    CASE WHEN t.type = 'AnalysisCompleted' THEN t.event_id::text ELSE t.body->>'analysis_id' END AS analysis_id,
                    CASE WHEN t.type IN ('UploadRejected', 'JobFailed') THEN t.body->>'code' END AS code
             FROM told t
-            CROSS JOIN LATERAL (
-                SELECT coalesce(t.body->>'version_id', (SELECT j.version_id FROM jobs j WHERE j.job_id = t.job_id)) AS version_id
-            ) v
+            LEFT JOIN jobs j ON j.job_id = t.job_id
+            CROSS JOIN LATERAL (SELECT coalesce(t.body->>'version_id', j.version_id) AS version_id) v
             LEFT JOIN uploads u ON u.item_id = t.item_id AND u.version_id = v.version_id
             WHERE {which} AND t.type = ANY(:types) AND NOT (t.type = 'UploadRejected' AND t.job_id IS NOT NULL)
             ORDER BY t.position

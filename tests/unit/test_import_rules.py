@@ -75,6 +75,7 @@ RULES = {
     "media_assets": rule(never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
     "lambdas.runtime": rule(never=DAGSTER | DATABASE),
     "lambdas.models": rule(never=DAGSTER | DATABASE | AWS),
+    "lambdas.fonts": rule(never=DAGSTER | DATABASE | AWS),
     # Objects are read and written through lambdas.runtime.storage.
     "lambdas.probe": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas.thumbnail": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image, ImageChops, features
 
 from lambdas.runtime.overlay_text import MAX_CHARACTERS, MAX_LINES, UnusableText
-from lambdas.segment import overlay
 from lambdas.segment.overlay import HIGHEST, MARGIN, render
 
 LETTERS = "aegWMÅjy ,.-ßЖעשم永あ한…\n"
@@ -31,6 +30,7 @@ def ink(layer: Image.Image) -> tuple[int, int, int, int]:
     height=st.integers(320, 1600),
 )
 @example(text="W" * MAX_CHARACTERS, width=320, height=320)
+@example(text="ᙶ" * MAX_CHARACTERS, width=320, height=320)  # the widest there is: two ems
 @example(text="永" * MAX_CHARACTERS, width=1080, height=1080)
 @example(text=("W" * 38 + "\n") * 5 + "W", width=320, height=2000)
 @example(text="a\n\n\n\n\nb", width=1600, height=320)

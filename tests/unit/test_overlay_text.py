@@ -72,6 +72,7 @@ def test_what_looks_the_same_is_the_same() -> None:
     [
         ("", "blank"),
         (" \u3000\n\u200b", "blank"),
+        ("\u2800\u3164\ufe0f", "blank"),
         ("a" * (MAX_CHARACTERS + 1), "201 characters"),
         ("a\n" * MAX_LINES, "7 lines"),
         ("bell\a", r"control characters: U\+0007"),

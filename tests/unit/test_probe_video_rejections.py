@@ -189,7 +189,7 @@ def test_frames_in_one_chunk_take_no_more_memory_than_there_is(videos: Videos) -
         body = body[:start] + value + body[start + len(value) :]
     started = time.monotonic()
     assert rejection(body).code.disposition is Disposition.REJECT
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 20
 
 
 def test_a_video_that_takes_too_long_is_given_up(videos: Videos) -> None:
@@ -266,8 +266,8 @@ def test_nothing_that_is_cut_or_overwritten_anywhere_is_anybody_elses_fault(vide
     fault = None
     started = time.monotonic()
     try:
-        measure_video(Counted(bytes(body)), format, len(body), VideoLimits(**VIDEO_LIMITS), seconds=10)
+        measure_video(Counted(bytes(body)), format, len(body), VideoLimits(**VIDEO_LIMITS), seconds=15)
     except StepError as error:
         fault = error
     assert fault is None or fault.code.disposition is Disposition.REJECT
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15

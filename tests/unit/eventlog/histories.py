@@ -108,6 +108,8 @@ def histories_of_films() -> Stories:
         st.sampled_from(["cut", "varied"]),
     )
     percent = st.sampled_from([0, 40, 80])
+    numbers = st.integers(1, 3)
+    recipes = st.sampled_from(["r1", "r2"])
 
     def watched(film: Film, version: str, times: list[int], key: dict[str, Any]) -> list[NewEvent]:
         return film.watched(named(film, version), times=times, **key)
@@ -126,7 +128,7 @@ def histories_of_films() -> Stories:
         _story(watched, films, versions, moments, outcomes),
         _story(watched, films, versions, moments, outcomes),
         _story(received, films, versions, moments, outcomes),
-        _story(lambda film, v, n, key: [film.segmented(named(film, v), number=n, **key)], films, versions, st.integers(1, 3), outcomes),
+        _story(lambda film, v, n, key: [film.segmented(named(film, v), number=n, **key)], films, versions, numbers, outcomes),
         _story(lambda film, v, s, key: [film.rejected(named(film, v), step=s, **key)], films, versions, steps, outcomes),
         _story(
             lambda film, v, s, a, at, key: [film.failed(s, named(film, v), attempt=a, retry_at=at, **key)],
@@ -144,8 +146,8 @@ def histories_of_films() -> Stories:
         _story(lambda job: job.done(), jobs),
         _story(lambda job: job.done(), jobs),
         _story(lambda job, a, n: [job.started(a), job.progressed(n, a)], jobs, attempts, percent),
-        _story(lambda job, r: [job.varied(recipe=r)], jobs.filter(lambda job: job.has_texts_written), st.sampled_from(["r1", "r2"])),
-        _story(lambda job, n, r: [job.segmented(number=n, recipe=r)], jobs, st.integers(1, 3), st.sampled_from(["r1", "r2"])),
+        _story(lambda job, r: [job.varied(recipe=r)], jobs, recipes),
+        _story(lambda job, n, r: [job.segmented(number=n, recipe=r)], jobs, numbers, recipes),
         _story(lambda job, a, at: [job.attempt_failed(attempt=a, retry_at=at)], jobs, attempts, retries),
         _story(lambda job: [job.abandoned(), job.failed()], jobs),
         _story(lambda job: [job.rejected(), job.failed()], jobs),

@@ -55,10 +55,11 @@ class Work:
 
     def _hear(self, kind: str, payload: Any, key: Key, event: NewEvent) -> None:
         version, step, generation = key
-        if kind in ("DetectionsCompleted", "VideoSegmented") and key not in self._results:
-            if self._found.get((version, kind), (-1, []))[0] < generation:
-                found = [o.label for o in payload.detections] if kind[0] == "D" else [o.key for o in payload.segments]
-                self._found[version, kind] = (generation, found)
+        counts = key not in self._results and self._found.get((version, kind), (-1, []))[0] < generation
+        if kind == "DetectionsCompleted" and counts:
+            self._found[version, kind] = (generation, [each.label for each in payload.detections])
+        if kind == "VideoSegmented" and counts:
+            self._found[version, kind] = (generation, [each.key for each in payload.segments])
         if kind in CONCLUSIVE:
             self._results.setdefault(key, ("rejected" if kind == "UploadRejected" else "done", event.event_id))
         if kind == "StepFailed":

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from media_assets.eventlog.events import NewEvent
 from media_assets.eventlog.migrate import PROJECTIONS
 from tests.conftest import Database
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.lives import Life, spending_stopped
 
 APP, API, RELAY, ERASER = ROLES = ("media_assets_app", "media_assets_api", "media_assets_relay", "media_assets_eraser")
@@ -25,7 +26,9 @@ cat, bird = Life("uploads/ada/cat.jpg"), Life("uploads/bob/bird.jpg")
 def happenings(life: Life, user: str) -> list[NewEvent]:
     """Enough of a life for a row in every read model, of any user."""
     requests = [life.reprocess("thumbnail"), life.reprocess("embed")]
-    events = [*life.done(), life.failed("probe"), *requests, spending_stopped(user=user)]
+    film = Film(life.key.replace(".jpg", ".mp4"))
+    video = [*film.done(), *Job(film).done()]
+    events = [*life.done(), life.failed("probe"), *requests, spending_stopped(user=user), *video]
     return [event.model_copy(update={"user_id": user}) for event in events]
 
 

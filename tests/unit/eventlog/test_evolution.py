@@ -64,7 +64,7 @@ class BoundChanged(MediaProbed):
 
 
 class ChoiceAdded(MediaProbed):
-    kind: Literal["image", "video"]  # type: ignore[assignment]
+    kind: Literal["image", "video", "sound"]  # type: ignore[assignment]
 
 
 class NullAllowed(MediaProbed):
@@ -80,7 +80,7 @@ FieldRemoved = create_model(
     __base__=Payload,
     **{name: (field.annotation, field) for name, field in MediaProbed.model_fields.items() if name != "frames"},  # type: ignore[call-overload]
 )
-FieldRemoved.type = "MediaProbed"
+FieldRemoved.type, FieldRemoved.schema_version = "MediaProbed", MediaProbed.schema_version
 
 
 class AnimatedThumbnail(Thumbnail):
@@ -109,25 +109,26 @@ class PartChanged(ThumbnailCreated):
 )
 def test_a_changed_model_is_found_out(changed: type[Payload]) -> None:
     problems = unnoticed_changes(CATALOGUE | {changed.type: changed}, golden(), UPCAST)
-    assert problems == [f"{changed.type} isn't what golden/{changed.type}.v1.json says: raise its schema_version"]
+    file = f"golden/{changed.type}.v{changed.schema_version}.json"
+    assert problems == [f"{changed.type} isn't what {file} says: raise its schema_version"]
 
 
 def test_a_raised_version_needs_its_golden_file_and_its_step() -> None:
     class Changed(MediaProbed):
-        schema_version: ClassVar[int] = 2
+        schema_version: ClassVar[int] = 3
         camera: str = ""
 
     catalogue = CATALOGUE | {"MediaProbed": Changed}
     missing = unnoticed_changes(catalogue, golden(), UPCAST)
     assert len(missing) == 3
-    assert missing[0] == "upcast.sql has no step for MediaProbed from version 1 to 2"
-    assert missing[1].startswith("golden/MediaProbed.v2.json is missing; its schema: {")
-    file = {("MediaProbed", 2): {"schema": schema_of(Changed)}}
-    step = "WHEN type = 'MediaProbed' AND schema_version = 1 THEN upcast(type, 2, body || '{\"camera\": \"\"}')"
+    assert missing[0] == "upcast.sql has no step for MediaProbed from version 2 to 3"
+    assert missing[1].startswith("golden/MediaProbed.v3.json is missing; its schema: {")
+    file = {("MediaProbed", 3): {"schema": schema_of(Changed)}}
+    step = "WHEN type = 'MediaProbed' AND schema_version = 2 THEN upcast(type, 3, body || '{\"camera\": \"\"}')"
     assert unnoticed_changes(catalogue, golden() | file, UPCAST) == missing[:1]
     assert unnoticed_changes(catalogue, golden(), UPCAST + step) == missing[1:]
     assert unnoticed_changes(catalogue, golden() | file, UPCAST + step) == []
-    assert unnoticed_changes(CATALOGUE, golden() | file, UPCAST) == ["MediaProbed has been of a higher schema_version than 1"]
+    assert unnoticed_changes(CATALOGUE, golden() | file, UPCAST) == ["MediaProbed has been of a higher schema_version than 2"]
 
 
 def test_a_type_that_was_written_stays_in_the_catalogue() -> None:

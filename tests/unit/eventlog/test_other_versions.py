@@ -19,16 +19,25 @@ from media_assets.eventlog.replay import digest
 from media_assets.eventlog.store import EventStore
 from media_assets.eventlog.stored import new_row
 from tests.conftest import Database
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.golden_files import golden
 from tests.unit.eventlog.lives import Life, rows, spending_resumed, spending_stopped
 
 EVER_WRITTEN = sorted(golden())
 
 cat = Life()
+film = Film()
+job = Job(film, has_texts_written=True)
 MAKERS = {
     event.payload.type: event
     for event in (
+        *film.done(),
+        *film.watched(),
+        *job.done(),
+        job.failed(),
+        job.cancelled(),
         *cat.done(),
+        cat.probed(generation=1),
         cat.rejected(),
         cat.removed(),
         cat.failed("analyze"),
@@ -86,7 +95,7 @@ def test_what_was_written_once_folds_as_of_today(owner: Connection, name: str, v
 @pytest.fixture
 def newer_log(database: Database, owner: Connection) -> Database:
     """A log to which newer code has written: a type and a version that this code doesn't know."""
-    newer = [("FramesExtracted", 1), ("MediaProbed", 2)]
+    newer = [("SoundHeard", 1), ("MediaProbed", 3)]
     for name, version in newer:
         owner.execute(
             text(
@@ -98,9 +107,9 @@ def newer_log(database: Database, owner: Connection) -> Database:
     append_raw(
         owner,
         raw(cat.upload()),
-        raw(cat.probed(), schema_version=2, body={"version_id": "v1", "measured": {"width": 4}}),
+        raw(cat.probed(), schema_version=3, body={"version_id": "v1", "measured": {"width": 4}}),
         raw(Life("dog").upload()),
-        raw(Life("dog").reprocess("frames"), type="FramesExtracted", body={"frames": 7}),
+        raw(Life("dog").reprocess("listen"), type="SoundHeard", body={"words": 7}),
     )
     owner.commit()
     return database
@@ -110,11 +119,11 @@ def test_what_newer_code_has_written_is_named_and_the_rest_is_read(newer_log: Da
     store = newer_log.store
     with pytest.raises(FutureSchemaError) as future:
         store.stream(cat.stream_id)
-    assert future.value == FutureSchemaError("MediaProbed", 2, 1)
+    assert future.value == FutureSchemaError("MediaProbed", 3, 2)
     assert "upgrade what reads" in str(future.value)
     with pytest.raises(UnknownEventTypeError) as unknown:
         store.since(2)
-    assert unknown.value == UnknownEventTypeError("FramesExtracted")
+    assert unknown.value == UnknownEventTypeError("SoundHeard")
     with pytest.raises(FutureSchemaError):
         list(store.all())
     assert [event.position for event in store.since(0, limit=1)] == [1]
@@ -123,7 +132,7 @@ def test_what_newer_code_has_written_is_named_and_the_rest_is_read(newer_log: Da
 
 def test_older_code_goes_on_beside_newer_code_and_forgets_no_type_of_it(newer_log: Database, owner: Connection) -> None:
     upgrade(newer_log.owner_url)
-    append_raw(owner, raw(Life("cow").reprocess("frames"), type="FramesExtracted", body={"frames": 7}))
+    append_raw(owner, raw(Life("cow").reprocess("listen"), type="SoundHeard", body={"words": 7}))
     owner.commit()
     assert newer_log.store.append([Life("cow").upload(), Life("cow").probed()])[1].position == 7
 
@@ -141,7 +150,7 @@ def test_older_code_goes_on_beside_newer_code_and_forgets_no_type_of_it(newer_lo
         ("user_id", None),
         ("schema_version", 0),
         ("schema_version", None),
-        ("schema_version", 2),
+        ("schema_version", 3),
         ("type", None),
         ("type", "MediaMelted"),
         ("occurred_at", "noon"),
@@ -151,6 +160,7 @@ def test_older_code_goes_on_beside_newer_code_and_forgets_no_type_of_it(newer_lo
         ("micro_dollars", -1),
         ("milliseconds", None),
         ("item_id", "cat"),
+        ("job_id", "cut"),
     ],
 )
 def test_a_malformed_row_is_refused_whoever_made_it_and_nothing_is_written(
@@ -168,7 +178,7 @@ def test_a_body_that_is_not_what_its_type_says_is_read_as_an_error_that_names_th
     store: EventStore, owner: Connection, name: str, field: str
 ) -> None:
     """The log checks no bodies; the models that make and read them do."""
-    body = {key: value for key, value in golden()[name, 1]["body"].items() if key != field}
+    body = {key: value for key, value in golden()[name, CATALOGUE[name].schema_version]["body"].items() if key != field}
     append_raw(owner, raw(MAKERS[name], body=body))
     owner.commit()
     with pytest.raises(ValidationError, match=field):

@@ -9,6 +9,7 @@ from media_assets.eventlog.catalogue import UploadReceived
 from media_assets.eventlog.errors import ConcurrencyError
 from media_assets.eventlog.migrate import PROJECTIONS
 from media_assets.eventlog.store import EventStore
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.lives import Life, item, rows, spending_stopped, step
 
 cat = Life()
@@ -20,21 +21,24 @@ def counts(store: EventStore) -> dict[str, int]:
 
 
 def test_when_append_returns_every_read_model_shows_it(store: EventStore) -> None:
-    for event in [cat.upload(), cat.failed("probe"), *cat.processed(), cat.reprocess("embed"), spending_stopped()]:
+    events = [cat.upload(), cat.failed("probe"), *cat.processed(), cat.reprocess("embed"), spending_stopped()]
+    for event in [*events, *Film().done(), *Job().done()]:
         store.append([event])
     assert counts(store) == {
-        "uploads": 1,
-        "step_results": 5,
+        "uploads": 4,  # one of each, and two frames
+        "step_results": 9,
         "step_failures": 1,
         "requested_generations": 1,
         "thumbnails": 2,
         "detections": 1,
         "analyses": 1,
         "embeddings": 1,
-        "costs": 5,
+        "segments": 4,
+        "jobs": 1,
+        "costs": 7,
         "spending_stops": 1,
-        "steps": 5,
-        "items": 1,
+        "steps": 11,
+        "items": 4,
     }
     assert step(store, cat, "embed")["state"] == "pending"
 

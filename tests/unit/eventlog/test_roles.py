@@ -31,13 +31,13 @@ MAY = {
     },
     API: {"SELECT": LOG},
     RELAY: {
-        "SELECT": {"events", "event_payloads", "told", "uploads", "thumbnails"} | OUTBOX,
+        "SELECT": {"events", "event_payloads", "told", "uploads", "thumbnails", "jobs"} | OUTBOX,
         "INSERT": OUTBOX,
         "UPDATE": OUTBOX,
         "DELETE": OUTBOX,
     },
     ERASER: {
-        "SELECT": {"events", "uploads", "items", "erasures", "contact_sheets"},
+        "SELECT": {"events", "uploads", "items", "jobs", "erasures", "contact_sheets"},
         "INSERT": {"erasures"},
         "UPDATE": {"erasures"},
         "DELETE": {"contact_sheets"},

@@ -53,7 +53,7 @@ def test_without_a_user_the_api_sees_nothing_before_and_after_a_transaction_that
         with as_user(connection, None):
             assert set(counts(connection).values()) == {0}
         with as_user(connection, "ada"):
-            assert counts(connection)["items"] == 1
+            assert counts(connection)["items"] == 4
         with as_user(connection, None):
             assert rows(connection, "SELECT current_setting('media.user_id', true) AS user") == [{"user": ""}]
             assert set(counts(connection).values()) == {0}

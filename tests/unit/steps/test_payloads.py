@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from lambdas.runtime.contract import ItemOutcome, OutputObject
-from media_assets.eventlog.catalogue import AnalysisCompleted, EmbeddingStored, MediaProbed, ThumbnailCreated
+from media_assets.eventlog.catalogue import AnalysisCompleted, EmbeddingStored, MediaProbed, ThumbnailCreated, VideoInfo
 from media_assets.eventlog.store import EventStore
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
@@ -71,6 +71,26 @@ def test_a_probe_is_recorded_upright() -> None:
     )
 
 
+def test_a_video_is_recorded_with_what_only_videos_have() -> None:
+    video = {
+        "duration_ms": 2000,
+        "frame_rate": 29.97,
+        "variable_frame_rate": False,
+        "codec": "h264",
+        "bit_depth": 8,
+        "hdr": False,
+        "rotation": 90,
+        "sample_aspect_ratio": [4, 3],
+        "video_tracks": 1,
+        "audio": [{"codec": "aac", "channels": 2, "sample_rate_hz": 48000, "language": None}],
+    }
+    facts = PROBED | {"kind": "video", "format": "mp4", "content_type": "video/mp4", "orientation": 1, "video": video}
+    payload = STEPS["probe"].payload(work("probe"), outcome(facts))
+    assert isinstance(payload, MediaProbed)
+    assert (payload.kind, payload.format, payload.width, payload.height) == ("video", "mp4", 30, 40)
+    assert payload.video == VideoInfo.model_validate(video)
+
+
 def test_thumbnails_are_recorded_with_their_digests() -> None:
     picture = OutputObject(
         key="derived/256.webp",
@@ -115,6 +135,7 @@ def test_an_embedding_is_recorded_with_the_analysis_it_is_of() -> None:
         ("probe", PROBED | {"kind": "spreadsheet"}),
         ("probe", PROBED | {"upright_width": 0}),
         ("probe", PROBED | {"orientation": 9}),
+        ("probe", PROBED | {"kind": "video"}),
         ("thumbnail", {}),
         ("thumbnail", {"placeholder": "3OcR"}),  # without a single picture
         ("analyze", {"provider": "local", "model": "sight"}),
