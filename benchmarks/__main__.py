@@ -16,6 +16,7 @@ from benchmarks import (
     growth,
     order_of_work,
     replay,
+    segments,
     sensor_tick,
     thumbnail,
     vs_daft,
@@ -35,6 +36,8 @@ BENCHMARKS = {
     "vs_pixeltable": vs_pixeltable.run,
     "vs_daft": vs_daft.run,
     "thumbnail": thumbnail.run,
+    "segment_copy": segments.run_copy,
+    "segment_overlay": segments.run_overlay,
 }
 
 

@@ -160,8 +160,8 @@ class Settings(BaseSettings):
     frames_quality: int = Field(default=90, ge=1, le=95)
     """JPEG quality."""
     segment_cut: Cut = Field(default_factory=lambda: FixedCut(duration_seconds=10))
-    """How a video without a job is cut, in JSON: `{"type": "fixed", "duration_seconds": 10}`,
-    `{"type": "random", "min_duration": 5, "max_duration": 15}` or `{"type": "scenes", "min_duration": 2, "max_duration": 60}`."""
+    """How a video without a job is cut, in JSON: `{"type": "fixed", "duration_seconds": 10}`, or `random` or `scenes` like
+    `{"type": "scenes", "min_duration": 2, "max_duration": 60}`."""
     segment_exact: bool = False
     """Cut exactly there, which encodes anew; otherwise at keyframes, where the source allows it."""
     segment_crf: int = Field(default=23, ge=0, le=51)

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -46,7 +47,11 @@ class Extraction:
             [sys.executable, "-P", "-s", "-m", "lambdas.frames.extraction", self._order.to_json(), str(int(seconds) + 2)],
             stdin=self._source,
             stdout=subprocess.PIPE,
-            env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1"},
+            env={
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR")),  # where Lambda's Python has its own library
+                "OPENBLAS_NUM_THREADS": "1",
+            },
             cwd="/",
         ) as process:
             timer = threading.Timer(seconds, process.kill)

@@ -75,11 +75,7 @@ class Storage:
         require_bytes(item.size_bytes, limit_bytes)
         with _source_faults():
             answer = self._client.get_object(Bucket=item.bucket, Key=item.key, VersionId=item.version_id)
-            require_bytes(answer["ContentLength"], limit_bytes)  # botocore sees to it that the body has as many
-            with closing(answer["Body"]) as stream, path.open("xb") as file:
-                for chunk in stream.iter_chunks(_CHUNK_BYTES):
-                    file.write(chunk)
-                    self.bytes_in += len(chunk)
+            self._save(answer, path, limit_bytes)
 
     def read_range(self, item: BatchItem, start: int, length: int) -> bytes:
         """`length` bytes of the source version from `start`; fewer, or none, where the object ends."""
@@ -104,6 +100,14 @@ class Storage:
         """A derived object that an earlier step wrote."""
         try:
             return self._get(bucket, key)[0]
+        except _Missing as error:
+            raise StepError(ErrorCode.STEP_ERROR, "an object that an earlier step wrote is missing") from error
+
+    def download_key(self, bucket: str, key: str, path: Path, limit_bytes: int) -> None:
+        """The same as a new file, without holding it in memory. TOO_MANY_BYTES as in `read`."""
+        try:
+            with _faults():
+                self._save(self._client.get_object(Bucket=bucket, Key=key), path, limit_bytes)
         except _Missing as error:
             raise StepError(ErrorCode.STEP_ERROR, "an object that an earlier step wrote is missing") from error
 
@@ -164,6 +168,13 @@ class Storage:
         if self._put(bucket, key, body, hashlib.sha256(body).digest(), "application/json") is None:
             body = self._get(bucket, key)[0]
         return json.loads(body), _describe(key, body, "application/json", {})
+
+    def _save(self, answer: Mapping[str, Any], path: Path, limit_bytes: int) -> None:
+        require_bytes(answer["ContentLength"], limit_bytes)  # botocore sees to it that the body has as many
+        with closing(answer["Body"]) as stream, path.open("xb") as file:
+            for chunk in stream.iter_chunks(_CHUNK_BYTES):
+                file.write(chunk)
+                self.bytes_in += len(chunk)
 
     def _get(self, bucket: str, key: str) -> tuple[bytes, str, Mapping[str, Any]]:
         """Body, content type and S3's answer."""

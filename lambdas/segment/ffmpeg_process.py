@@ -36,7 +36,7 @@ _OPEN_FILES = 64
 _SECONDS_BETWEEN_LOOKS = 0.25
 _PR_SET_PDEATHSIG = 1
 _INVALID_DATA, _END_OF_FILE = 183, 187  # AVERROR_INVALIDDATA, AVERROR_EOF
-_NO_MEMORY, _NO_SPACE, _TOO_LARGE = 256 - 12, 256 - 28, 256 - 27  # ENOMEM, ENOSPC, EFBIG
+_NO_MEMORY, _NO_THREAD, _NO_SPACE, _TOO_LARGE = 256 - 12, 256 - 11, 256 - 28, 256 - 27  # ENOMEM, EAGAIN, ENOSPC, EFBIG
 _SAID_FOR_LACK_OF_MEMORY = re.compile(rb"Cannot allocate memory|malloc of size \d+ failed")
 _REMEMBERED_BYTES = 65536
 
@@ -165,7 +165,7 @@ class Sandbox:
             return _too_large(self.output_bytes)
         if status == _NO_SPACE:
             return StepError(ErrorCode.STEP_ERROR, "the worker's disk is too small for this video's segments")
-        if lacked_memory or status in (_NO_MEMORY, -signal.SIGABRT):
+        if lacked_memory or status in (_NO_MEMORY, _NO_THREAD, -signal.SIGABRT):
             return StepError(ErrorCode.STEP_ERROR, f"this video takes more than {MEMORY_BYTES / 1e9:.1f} GB of memory", False)
         if status == -signal.SIGXCPU:
             return StepError(ErrorCode.TIMEOUT, "the video took longer than the time there is")

@@ -26,6 +26,7 @@ def find_shots(source: Source, sandbox: Sandbox, on_progress: Callable[[float], 
     shots = (
         source.input()["V:0"]
         .filter("scale", _WIDTH, -2, flags="fast_bilinear")
+        .filter("format", "rgb24")  # of other pictures scdet looks at the brightness only
         .filter("scdet", threshold=_THRESHOLD, sc_pass=1)
         .filter("metadata", "print", file=_FOUND)
     )

@@ -72,8 +72,8 @@ class SourceFacts(_Facts):
         Raises StepError TOO_MANY_PIXELS if pixels that aren't square make it larger than the limit.
         """
         across, down = self.video.sample_aspect_ratio
-        stretched = self.width * across / down if across > 0 and down > 0 else self.width
-        width, height = (max(2, 2 * round(side / 2)) for side in (stretched, self.height))
+        stretch = across / down if across > 0 and down > 0 else 1.0
+        width, height = (max(2, 2 * round(side / 2)) for side in (self.width * max(stretch, 1), self.height / min(stretch, 1)))
         if width * height > max_pixels or max(width, height) > _MOST_PIXELS_A_SIDE:
             raise StepError(
                 ErrorCode.TOO_MANY_PIXELS,

@@ -277,13 +277,13 @@ def _hit_json(hit: Hit) -> dict[str, Any]:
 
 
 def _told_job(reference: str) -> uuid.UUID | None:
-    """The job that a reference names by its id, or by its stream; also one that was erased."""
+    """The job that a reference names by its id, by its stream, or by the id of one of its events; also one that was erased."""
     with suppress(ValueError):
-        job_id = uuid.UUID(reference.removeprefix("job-"))
+        named = uuid.UUID(reference.removeprefix("job-"))
         with connection.store().engine.connect() as db:
             told = db.execute(
-                text("SELECT FROM events WHERE stream_id = :stream LIMIT 1"), {"stream": job_stream(job_id)}
-            ).one_or_none()
-        if told is not None or reference.startswith("job-"):
-            return job_id
+                text("SELECT job_id FROM events WHERE (event_id = :id OR stream_id = :stream) AND job_id IS NOT NULL LIMIT 1"),
+                {"id": named, "stream": job_stream(named)},
+            ).scalar_one_or_none()
+        return named if told is None and reference.startswith("job-") else told
     return None

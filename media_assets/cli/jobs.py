@@ -107,9 +107,8 @@ def print_ended(found: Mapping[str, Any], paths: list[Path]) -> None:
         print_line(f"job {found['job_id']}: {counted(found['segment_count'], 'segment')}", "green")
     else:
         error = found["error"]
-        print_line(
-            f"job {found['job_id']} {found['state']}" + (f": {error['code']}: {error['message']}" if error else ""), "red"
-        )
+        said = "is cancelled" if found["state"] == "cancelled" else f"failed: {error['code']}"
+        print_line(f"job {found['job_id']} {said}: {error['message']}", "red")
     _print_paths(paths)
 
 
@@ -156,7 +155,7 @@ def _print_job(found: Mapping[str, Any]) -> None:
         ("job", found["job_id"]),
         ("video", f"s3://{found['bucket']}/{found['key']}"),
         ("state", f"{found['state']}, {found['progress']} %"),
-        ("failed", error and f"{error['code']}: {error['message']}"),
+        ("because", error and f"{error['code']}: {error['message']}"),
         ("cut", cut_text(options["cutting_options"]) + (", to the frame" if options["exact"] else "")),
         ("text", _text_text(options["text_input"])),
         ("submitted", _when(found["submitted_at"])),

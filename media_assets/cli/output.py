@@ -73,13 +73,6 @@ def bytes_text(size: int) -> str:
     raise AssertionError("unreachable")
 
 
-def time_text(milliseconds: int) -> str:
-    """A place in a video: `4250` as `0:04`, an hour and four seconds as `1:00:04`."""
-    minutes, seconds = divmod(milliseconds // 1000, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
 def cut_text(cut: Mapping[str, Any]) -> str:
     """A way to cut a video: `every 10 s`, `random, 5 to 15 s`, `scenes, 2 to 60 s`."""
     if cut["type"] == "fixed":

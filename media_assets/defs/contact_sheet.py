@@ -8,40 +8,53 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 from dagster import MetadataValue
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from sqlalchemy import Connection, Engine, text
 
-from media_assets.defs.boxes import Box, with_boxes
+from media_assets.defs.boxes import with_boxes
+from media_assets.defs.sheet_pictures import Picture, boxed, frames, segments, thumbnails
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _GAP_PX = 8
 _BACKGROUND = (245, 245, 244)
+_BLANK = (214, 211, 209)
+_INK = (41, 37, 36)
+_TEXT_PX, _LINE_PX = 12, 17
+_FONT = Path(__file__).parents[2] / "lambdas/fonts/overlay-sans.ttf"
+"""The one that texts are written on videos with: it has all their characters."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a sheet looks. All are as wide as the UI's table on a 1280 px screen. `folder` is where they are kept."""
+    """How a sheet looks. All are as wide as the UI's table on a 1280 px screen. `folder` is where they are kept, `choose` finds
+    what is on one (sheet_pictures.py), `caption_lines` is how many lines stand below a picture."""
 
     folder: str
     cell_px: int
     columns: int
     most_pictures: int
-    shows_detections: bool = False
+    choose: Callable[[Connection, Sequence[uuid.UUID], datetime, int, int], list[Picture]] = thumbnails
+    caption_lines: int = 0
 
 
 PICTURES = Style("previews/pictures/", cell_px=136, columns=4, most_pictures=24)
-BOXES = Style("previews/boxes/", cell_px=280, columns=2, most_pictures=12, shows_detections=True)
+BOXES = Style("previews/boxes/", cell_px=280, columns=2, most_pictures=12, choose=boxed)
 """Pictures with what was detected on them, large enough for its labels."""
+FRAMES = Style("previews/frames/", cell_px=184, columns=3, most_pictures=24, choose=frames, caption_lines=1)
+"""Frames of videos, each with its time."""
+SEGMENTS = Style("previews/segments/", cell_px=184, columns=3, most_pictures=24, choose=segments, caption_lines=2)
+"""Segments, each with a frame of it, its times and its text."""
 
 
 def contact_sheet(
@@ -49,40 +62,19 @@ def contact_sheet(
     engine: Engine,
     bucket: str,
     base_url: str,
-    item_ids: Sequence[uuid.UUID],
+    ids: Sequence[uuid.UUID],
     hour: datetime,
     *,
     style: Style = PICTURES,
 ) -> MetadataValue | None:
-    """A sheet of the items' thumbnails, or of the hour's newest if there are no items; None without thumbnails, or if S3 can't
-    be reached: a run in an outage has to get as far as the step whose target is down, for its breaker to open.
+    """A sheet of what was made of the items (of segments: by the items' or the jobs' work), or of the hour's newest if no id is
+    given; None without pictures, or if S3 can't be reached: a run in an outage has to get as far as the step whose target is
+    down, for its breaker to open.
 
     Composed, stored and recorded; the assets of one run that show the same pictures share a sheet.
     """
     with engine.connect() as connection:
-        rows = connection.execute(
-            text("""
-                SELECT item_id, width, height, key, changed_at FROM (
-                    SELECT DISTINCT ON (i.item_id) i.item_id, i.width, i.height, t.key, t.created_at,
-                           CASE WHEN :detections THEN d.finished_at ELSE t.created_at END AS changed_at
-                    FROM items i JOIN thumbnails t USING (item_id, version_id)
-                    CROSS JOIN LATERAL (
-                        SELECT max(finished_at) AS finished_at FROM step_results r
-                        WHERE r.item_id = i.item_id AND r.version_id = i.version_id AND r.step = 'detect' AND r.outcome = 'done'
-                    ) d
-                    WHERE (i.item_id = ANY(:ids) OR (cardinality(CAST(:ids AS uuid[])) = 0 AND i.hour = :hour))
-                      AND (NOT :detections OR d.finished_at IS NOT NULL)
-                    ORDER BY i.item_id, t.size < :cell, abs(t.size - :cell)
-                ) t ORDER BY created_at DESC, item_id LIMIT :most
-            """),
-            {
-                "ids": list(item_ids),
-                "hour": hour,
-                "most": style.most_pictures,
-                "detections": style.shows_detections,
-                "cell": style.cell_px,
-            },
-        ).all()
+        pictures = style.choose(connection, ids, hour, style.most_pictures, style.cell_px)
         shared = connection.execute(
             text("""
                 SELECT key FROM contact_sheets
@@ -90,70 +82,94 @@ def contact_sheet(
                   AND created_at > greatest(:newest, now() - interval '1 hour') LIMIT 1
             """),
             {
-                "ids": [row.item_id for row in rows],
+                "ids": _shown(pictures),
                 "folder": style.folder,
-                "newest": max((row.changed_at for row in rows), default=None),
+                "newest": max((picture.changed_at for picture in pictures), default=None),
             },
         ).scalar()
-        boxes = _boxes(connection, [row.item_id for row in rows]) if style.shows_detections and shared is None else {}
     if shared is not None:
         return _shown_at(base_url, shared)
-    shown: dict[uuid.UUID, Image.Image] = {}
-    for row in rows:
+    drawn: list[tuple[Picture, Image.Image]] = []
+    for picture in pictures:
         try:
-            body = s3.get_object(Bucket=bucket, Key=row.key)["Body"].read()
-            picture = Image.open(io.BytesIO(body), formats=["WEBP"])
-            picture.load()
+            drawn.append((picture, _drawn(s3, bucket, picture, style.cell_px)))
         except (ClientError, OSError):
-            continue  # one that is gone or broken is left out; the check on thumbnails tells
+            continue  # one that is gone or broken is left out; the check on its asset tells
         except BotoCoreError:
             return None
-        picture.thumbnail((style.cell_px, style.cell_px))
-        found = boxes.get(row.item_id)
-        shown[row.item_id] = with_boxes(picture, found, row.width, row.height) if found else picture
-    if not shown:
+    if not drawn:
         return None
     buffer = io.BytesIO()
-    compose(list(shown.values()), style).save(buffer, "JPEG", quality=85)
+    sheet = compose([image for _, image in drawn], style, [picture.captions for picture, _ in drawn])
+    sheet.save(buffer, "JPEG", quality=85)
     key = f"{style.folder}{uuid.uuid4()}.jpg"
     with engine.begin() as connection:
         connection.execute(
-            text("INSERT INTO contact_sheets (key, item_ids) VALUES (:key, :ids)"), {"key": key, "ids": list(shown)}
+            text("INSERT INTO contact_sheets (key, item_ids) VALUES (:key, :ids)"),
+            {"key": key, "ids": _shown([picture for picture, _ in drawn])},
         )
     s3.put_object(Bucket=bucket, Key=key, Body=buffer.getvalue(), ContentType="image/jpeg")
     return _shown_at(base_url, key)
 
 
-def _boxes(connection: Connection, item_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Box]]:
-    """What was detected on the items' pictures, most confident first."""
-    rows = connection.execute(
-        text("""
-            SELECT d.item_id, d.label, d.confidence, d.x, d.y, d.width, d.height
-            FROM items i JOIN detections d USING (item_id, version_id) WHERE i.item_id = ANY(:ids)
-            ORDER BY d.item_id, d.ordinal
-        """),
-        {"ids": list(item_ids)},
-    )
-    found: dict[uuid.UUID, list[Box]] = defaultdict(list)
-    for item_id, *box in rows:
-        found[item_id].append(Box(*box))
-    return found
+def _shown(pictures: Sequence[Picture]) -> list[uuid.UUID]:
+    return list(dict.fromkeys(item_id for picture in pictures for item_id in picture.shows))
+
+
+def _drawn(s3: S3Client, bucket: str, picture: Picture, cell_px: int) -> Image.Image:
+    """The picture, small, with its boxes. Raises ClientError or OSError for one that is gone or broken."""
+    if picture.key is None:
+        return Image.new("RGB", (cell_px, cell_px * 9 // 16), _BLANK)
+    body = s3.get_object(Bucket=bucket, Key=picture.key)["Body"].read()
+    image = Image.open(io.BytesIO(body), formats=["WEBP", "JPEG"])
+    image.draft("RGB", (cell_px, cell_px))
+    image.load()
+    image.thumbnail((cell_px, cell_px))
+    return with_boxes(image, picture.boxes, picture.width, picture.height) if picture.boxes else image
 
 
 def _shown_at(base_url: str, key: str) -> MetadataValue:
     return MetadataValue.md(f"![contact sheet]({base_url.rstrip('/')}/{key})")
 
 
-def compose(pictures: Sequence[Image.Image], style: Style = PICTURES) -> Image.Image:
-    """Pictures on a grid, each fitted into its cell with its aspect ratio kept; RGB."""
+def compose(pictures: Sequence[Image.Image], style: Style = PICTURES, captions: Sequence[Sequence[str]] = ()) -> Image.Image:
+    """Pictures on a grid, each fitted into its cell with its aspect ratio kept; RGB.
+
+    Captions, lines for each picture, stand below; rows of pictures with captions are no higher than what is in them.
+    """
     columns = min(style.columns, len(pictures))
-    rows = -(-len(pictures) // columns)
     pitch = style.cell_px + _GAP_PX
-    sheet = Image.new("RGB", (columns * pitch + _GAP_PX, rows * pitch + _GAP_PX), _BACKGROUND)
-    for index, picture in enumerate(pictures):
-        cell = picture.convert("RGBA")
+    cells = [picture.convert("RGBA") for picture in pictures]
+    for cell in cells:
         cell.thumbnail((style.cell_px, style.cell_px))
-        x = _GAP_PX + index % columns * pitch + (style.cell_px - cell.width) // 2
-        y = _GAP_PX + index // columns * pitch + (style.cell_px - cell.height) // 2
-        sheet.paste(cell, (x, y), cell)
+    rows = [cells[first : first + columns] for first in range(0, len(cells), columns)]
+    lines = style.caption_lines
+    heights = [max(cell.height for cell in row) if lines else style.cell_px for row in rows]
+    below = _GAP_PX + lines * _LINE_PX
+    sheet = Image.new("RGB", (columns * pitch + _GAP_PX, sum(heights) + len(rows) * below + _GAP_PX), _BACKGROUND)
+    canvas = ImageDraw.Draw(sheet)
+    top = _GAP_PX
+    for number, (row, height) in enumerate(zip(rows, heights, strict=True)):
+        for column, cell in enumerate(row):
+            left = _GAP_PX + column * pitch
+            x, y = left + (style.cell_px - cell.width) // 2, top + (height - cell.height) // 2
+            sheet.paste(cell, (x, y), cell)
+            index = number * columns + column
+            for line, caption in enumerate(captions[index][:lines] if index < len(captions) else ()):
+                place = (left, top + height + line * _LINE_PX)
+                canvas.text(place, _fitting(caption, style.cell_px), fill=_INK, font=_font())
+        top += height + below
     return sheet
+
+
+def _fitting(caption: str, width: int) -> str:
+    """The caption in one line, cut to what its cell has room for."""
+    caption = " ".join(caption.split())
+    while _font().getlength(caption) > width:
+        caption = caption.removesuffix("…")[:-1] + "…"
+    return caption
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(_FONT, _TEXT_PX)

@@ -33,7 +33,7 @@ def limits_for(step: Step, settings: Settings, target: TargetName) -> BatchLimit
         # A task has hours, a function minutes, and the videos of either are on its disk one after the other.
         seconds = settings.lambda_max_work_seconds * (10 if target == "ecs" else 1)
         return BatchLimits(items=settings.batch_max_items, size_bytes=_ANY, pixels=_ANY, seconds=seconds)
-    pays = step.calls_model and settings.model_provider != "local"
+    pays = step.hosted_model(settings) is not None
     return BatchLimits(
         items=settings.batch_max_model_calls if pays else settings.batch_max_items,
         size_bytes=settings.batch_max_bytes,

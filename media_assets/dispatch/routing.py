@@ -29,7 +29,11 @@ def routes(
         return [(route(step, len(works), settings, paused), list(works))] if works else []
     ways: dict[Route, list[Work]] = {}
     for work in works:
-        ways.setdefault(route_large(step, work.size_bytes, step.seconds(work, settings), settings, paused), []).append(work)
+        if reason := step.needs_task(work):
+            way = Route("ecs", reason)
+        else:
+            way = route_large(step, work.size_bytes, step.seconds(work, settings), settings, paused)
+        ways.setdefault(way, []).append(work)
     return list(ways.items())
 
 

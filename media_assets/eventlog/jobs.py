@@ -22,7 +22,8 @@ def describe_job(connection: Connection, job_id: uuid.UUID) -> dict[str, Any]:
 
     Shape: {job_id, item_id, bucket, key, user_id, version_id, state, progress, options, texts: [text] | null,
     error: {code, message} | null, submitted_at, started_at, finished_at, segments: [{index, start_ms, end_ms, key, sha256,
-    size_bytes, text}]}. `state` is pending, processing, completed, failed or cancelled, `progress` a percentage.
+    size_bytes, text}]}. `state` is pending, processing, completed, failed or cancelled, `progress` a percentage. The `error` of
+    a cancelled job is its reason, with code `cancelled`.
     """
     row = connection.execute(
         text("SELECT j.*, i.bucket, i.key FROM jobs j JOIN items i USING (item_id) WHERE j.job_id = :id"), {"id": job_id}
@@ -83,7 +84,7 @@ def _summary(row: Mapping[str, Any]) -> dict[str, Any]:
         "state": row["state"],
         "progress": row["progress"],
         "segment_count": row["segments"],
-        "error": {"code": row["error_code"], "message": row["error_message"]} if row["error_code"] else None,
+        "error": {"code": row["error_code"] or row["state"], "message": row["error_message"]} if row["error_message"] else None,
         **{name: _moment(row[name]) for name in ("submitted_at", "started_at", "finished_at")},
     }
 

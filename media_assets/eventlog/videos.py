@@ -48,3 +48,10 @@ def belongings(connection: Connection, item_id: uuid.UUID) -> tuple[int, int]:
         {"id": item_id},
     ).one()
     return row.frames, row.jobs
+
+
+def time_text(milliseconds: int) -> str:
+    """A place in a video: `4250` as `0:04`, an hour and four seconds as `1:00:04`."""
+    minutes, seconds = divmod(milliseconds // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -32,15 +32,16 @@ def request_reprocessing(
     before: datetime | None = None,
     on_progress: Callable[[int], None] = lambda items: None,
 ) -> int:
-    """Append a request for each of the items' steps; sensors start the work. Returns how many requests were new.
+    """Append a request for each of the items' steps; sensors start the work. Returns how many requests were new. Steps that
+    aren't for what an item is are left out.
 
     `on_progress` hears how many items each part of the work was about. A step whose computation is due or under way, no
     attempt having failed, isn't asked for again; unless one that it is computed from is, since what is under way may be
     reading the older result. Nor is one whose result isn't from `before` then: it has come since the asking began. Two
     people asking at the same time ask for the same generation, and it is computed once.
 
-    A request belongs to the current upload's story. Its cause is what it supersedes: the result of the generation before
-    it, else that one's last failure, else the request for that one, else the upload.
+    A request belongs to the story of the current upload, a frame's to that of its video. Its cause is what it supersedes: the
+    result of the generation before it, else that one's last failure, else the request for that one, else the upload.
     """
     new = 0
     for part in _parts(item_ids, max(1, _AT_ONCE // max(1, len(steps)))):
@@ -75,11 +76,14 @@ def _to_ask_for(
 ) -> list[Row[Any]]:
     rows = connection.execute(
         text("""
-            SELECT i.item_id, i.user_id, s.step, coalesce(g.generation, 0) AS generation, u.event_id AS correlation_id,
+            SELECT i.item_id, i.user_id, s.step, coalesce(g.generation, 0) AS generation,
+                   coalesce(video.event_id, u.event_id) AS correlation_id,
                    coalesce(r.event_id, f.event_id, g.event_id, u.event_id) AS causation_id,
                    (r.event_id IS NULL AND f.event_id IS NULL) OR coalesce(r.finished_at >= :before, false) AS answered
             FROM items i JOIN uploads u USING (item_id, version_id)
             CROSS JOIN unnest(CAST(:steps AS text[])) WITH ORDINALITY AS s (step, place)
+            JOIN step_graph() a ON a.step = s.step AND (a.kind = i.kind OR (a.kind IS NULL AND i.kind IS DISTINCT FROM 'frame'))
+            LEFT JOIN uploads video ON video.item_id = u.parent_item_id AND video.version_id = u.parent_version_id
             LEFT JOIN requested_generations g ON g.item_id = i.item_id AND g.step = s.step
             LEFT JOIN step_results r ON r.item_id = i.item_id AND r.version_id = i.version_id AND r.step = s.step
                                     AND r.generation = coalesce(g.generation, 0)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import Connection
 
 from lambdas.runtime.contract import ItemOutcome
-from media_assets.cuts import Cut
+from lambdas.runtime.overlay_text import needs_shaping
 from media_assets.eventlog.catalogue import Segment, VideoSegmented
 from media_assets.eventlog.events import NewEvent
 from media_assets.eventlog.job_events import job_completed
@@ -20,8 +19,6 @@ from media_assets.steps.segment_cost import encodes, estimated_seconds
 from media_assets.steps.segment_plan import JobOptions, cuts
 from media_assets.steps.step import Recipe, Step, TaskSize, Work
 from media_assets.steps.video import video_facts, video_limits
-
-_CUT: TypeAdapter[Cut] = TypeAdapter(Cut)
 
 
 class SegmentVideo(Step):
@@ -62,6 +59,13 @@ class SegmentVideo(Step):
             preset=settings.segment_preset,
         )
 
+    def needs_task(self, work: Work) -> str | None:
+        """Texts from right to left, and loose marks, are set by a library that is in the tasks' image alone."""
+        if work.job is None:
+            return None
+        texts = _texts(work, JobOptions.model_validate(work.job.options)) or ()
+        return "shaped_text" if any(map(needs_shaping, texts)) else None
+
     def payload(self, work: Work, outcome: ItemOutcome) -> VideoSegmented:
         result = outcome.result or {}
         return VideoSegmented(
@@ -95,18 +99,18 @@ class SegmentVideo(Step):
         video, options = work.video or {}, options_of(work, settings)
         video_id = work.job.item_id if work.job else work.item_id
         bounds = cuts(video["duration_ms"], video["frame_rate"], options.cutting_options, video_id)
-        return {
-            "cuts_ms": None if bounds is None else [list(each) for each in bounds],
-            "texts": self._texts(work, options, bounds),
-        }
+        cuts_ms = None if bounds is None else [list(each) for each in bounds]
+        return {"cuts_ms": cuts_ms, "texts": _texts(work, options)}
 
-    def _texts(self, work: Work, options: JobOptions, bounds: Sequence[Any] | None) -> list[str] | None:
-        text = options.text_input
-        if text is None:
-            return None
-        if text.strategy == "one_for_all":
-            return [text.base_text or ""] * (1 if bounds is None else len(bounds))
-        return list(text.unique_texts or (work.job.texts if work.job and work.job.texts else ()))
+
+def _texts(work: Work, options: JobOptions) -> list[str] | None:
+    """What is written on the segments: one text on all of them, or one a segment; None: nothing."""
+    text = options.text_input
+    if text is None:
+        return None
+    if text.base_text is not None and text.strategy == "one_for_all":
+        return [text.base_text]
+    return list(text.unique_texts or (work.job.texts if work.job and work.job.texts else ()))
 
 
 def options_of(work: Work, settings: Settings) -> JobOptions:

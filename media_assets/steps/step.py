@@ -178,6 +178,10 @@ class Step(ABC):
         pixels. 0 for steps whose items take a moment."""
         return 0.0
 
+    def needs_task(self, work: Work) -> str | None:
+        """Why only the step's task can do it, in a word; None if a function could, too, were it small enough."""
+        return None
+
     def hosted_model(self, settings: Settings) -> str | None:
         """The model that is paid by the token, if there is one."""
         return None

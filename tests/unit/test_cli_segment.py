@@ -221,7 +221,7 @@ def test_detached_it_is_submitted_and_listed_and_can_be_cancelled(store: EventSt
     with pytest.raises(CommandError, match=f"job {job_id} is pending: it has no segments to download"):
         CliRunner().invoke(app, ["job", job_id, "--out", "x"], catch_exceptions=False)
     assert said("cancel", job_id, "--reason", "not wanted") == f"job {job_id} is cancelled\n"
-    assert told("job", job_id)["state"] == "cancelled"
+    assert told("job", job_id)["error"] == {"code": "cancelled", "message": "not wanted"}
     with pytest.raises(CommandError, match="'x' is no job id"):
         CliRunner().invoke(app, ["cancel", "x"], catch_exceptions=False)
 

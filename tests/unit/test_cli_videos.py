@@ -127,7 +127,8 @@ def test_events_of_a_job_by_its_id_and_as_a_tree(store: EventStore) -> None:
     job = bikes.job(job_id)
     store.append([*bikes.started(job, 40), job_failed(job, code="timeout", message="too slow", occurred_at=NOON)])
     types = ["JobSubmitted", "JobStarted", "JobProgressed", "JobFailed"]
-    for reference in (str(job_id), f"job-{job_id}"):
+    submission = store.stream(f"job-{job_id}")[0].event_id
+    for reference in (str(job_id), f"job-{job_id}", str(submission)):
         assert [event["type"] for event in told("events", reference)] == types
     assert {event["job_id"] for event in told("events", str(job_id))} == {str(job_id)}
     tree = said("events", str(job_id), "--tree")

@@ -12,7 +12,7 @@ from dagster import (
     asset,
 )
 
-from media_assets.defs.contact_sheet import BOXES, PICTURES, contact_sheet
+from media_assets.defs.contact_sheet import BOXES, FRAMES, PICTURES, SEGMENTS, Style, contact_sheet
 from media_assets.defs.jobs import WORK_TAG
 from media_assets.defs.partitions import HOURS, hours_of, key_of
 from media_assets.defs.recomputing import ask_anew
@@ -26,6 +26,15 @@ from media_assets.steps.step import Step
 
 _GROUPS = {"image": "images", "detection": "detections", "video": "videos"}
 """Groups of assets in the UI, by pipeline."""
+_SHEETS: dict[str, Style] = {
+    "thumbnails": PICTURES,
+    "analyses": PICTURES,
+    "embeddings": PICTURES,
+    "detections": BOXES,
+    "video_frames": FRAMES,
+    "video_segments": SEGMENTS,
+}
+"""Of each asset whose results can be shown as pictures."""
 
 
 class Recomputing(Config):
@@ -93,8 +102,13 @@ def _metadata(media: MediaResource, step: Step, hour: datetime, tally: Tally, le
         metadata["targets"] = ", ".join(f"{target} {count}" for target, count in tally.targets.most_common())
     if tally.reasons:
         metadata["reasons"] = ", ".join(f"{code} {count}" for code, count in tally.reasons.most_common())
+    if tally.videos:
+        metadata |= {"videos": len(tally.videos), "video_seconds": tally.video_ms / 1000}
+    metadata |= tally.figures
+    if tally.modes:
+        metadata["modes"] = ", ".join(f"{mode} {count}" for mode, count in tally.modes.most_common())
     settings = media.settings
-    if settings.contact_sheet_base_url:
+    if settings.contact_sheet_base_url and step.asset in _SHEETS:
         sheet = contact_sheet(
             media.s3,
             media.store.engine,
@@ -102,7 +116,7 @@ def _metadata(media: MediaResource, step: Step, hour: datetime, tally: Tally, le
             settings.contact_sheet_base_url,
             tally.sample,
             hour,
-            style=BOXES if step.asset == "detections" else PICTURES,
+            style=_SHEETS[step.asset],
         )
         if sheet is not None:
             metadata["contact_sheet"] = sheet

@@ -28,10 +28,13 @@ from media_assets.eventlog.log import Appended, EventLog
 from tests.contract.eventlog.chained import assert_chained
 from tests.contract.eventlog.odd_events import RemovedInFuture, Unheard, at_version, from_the_future, unheard
 from tests.contract.eventlog.plain_list import LogMachine
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.lives import Life, spending_stopped
 
 T = TypeVar("T")
 cat, dog, cow = (Life(f"uploads/ada/{name}.jpg") for name in ("cat", "dog", "cow"))
+film = Film()
+job = Job(film)
 
 
 class EventLogContract:
@@ -239,6 +242,19 @@ class EventLogContract:
         assert eraser.erase([cat.erased(), at_version(dog.erased(), 6), cat.erased()]).payloads == 12
         assert log.head() == 15
 
+    def test_a_job_ends_with_the_video_that_it_is_about_and_none_begins(self, log: EventLog, eraser: EventLog) -> None:
+        log.append([film.upload(), job.submitted(), cat.upload()])
+        assert eraser.erase([film.erased(), job.erased()]).payloads == 2
+        assert [event.type for event in log.stream(job.stream_id)] == ["JobSubmitted", "ItemErased"]
+        another = Job(film, "another")
+        for late in (job.progressed(), another.submitted(), another.segmented()):
+            with pytest.raises(StreamClosedError) as refused:
+                log.append([cat.probed(), late])
+            assert refused.value.stream_ids == {late.stream_id}
+        assert log.append([job.submitted()]) == [Appended(2, inserted=False)]
+        assert eraser.erase([film.erased(), job.erased()]).payloads == 0
+        log.append([Job(Film(film.key, incarnation=1)).submitted(), cat.probed()])
+
     def test_the_next_incarnation_of_a_key_is_another_stream(self, log: EventLog, eraser: EventLog) -> None:
         log.append([cat.upload()])
         eraser.erase([cat.erased()])
@@ -248,6 +264,11 @@ class EventLogContract:
         assert again.stream_id != cat.stream_id
 
     # Chain
+
+    def test_the_events_of_a_job_are_chained_with_it(self, log: EventLog) -> None:
+        log.append([film.upload(), *job.done()])
+        assert [event.job_id for event in log.since(0)] == [None, *[job.job_id] * 5]
+        assert_chained(log.since(0))
 
     def test_every_event_is_chained_to_the_one_before_erased_or_not(self, log: EventLog, eraser: EventLog) -> None:
         numbers = [0, -1, 10**30, 0.5, -0.0, 1e300, 1e-7, 1.10, True, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from media_assets.dispatch.routing import Route, route, route_large, routes
@@ -75,3 +77,18 @@ def test_each_video_goes_its_own_way_and_small_items_go_together() -> None:
     assert routes(STEPS["detect"], photos, Settings()) == [(Route("ecs", "many_items"), photos)]
     assert routes(STEPS["probe"], photos, Settings()) == [(Route("lambda", "only_target"), photos)]
     assert routes(STEPS["frames"], [], Settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ({"strategy": "one_for_all", "base_text": "Ride on"}, Route("lambda", "small")),
+        ({"strategy": "one_for_all", "base_text": "\u05e9\u05dc\u05d5\u05dd"}, Route("ecs", "shaped_text")),
+        ({"strategy": "unique_for_all", "unique_texts": ["Ride", "\u0633\u0644\u0627\u0645"]}, Route("ecs", "shaped_text")),
+        (None, Route("lambda", "small")),
+    ],
+)
+def test_texts_that_only_a_task_can_set_go_there(text: dict[str, Any] | None, expected: Route) -> None:
+    options = {"cutting_options": {"type": "fixed", "duration_seconds": 5}, "exact": False, "text_input": text}
+    job = video_work("segment", seconds=10, options=options)
+    assert [way for way, _ in routes(STEPS["segment"], [job], Settings())] == [expected]

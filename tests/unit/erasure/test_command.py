@@ -47,7 +47,7 @@ def test_the_receipt_of_an_erasure_and_of_the_next_one(album: Album) -> None:
     cat = album.gallery.done("cat.jpg")
     [first] = receipts(KEY, str(cat), "--reason", "request 4711")
     assert set(first) == {
-        "item_id", "user_id", "erased_at", "removed", "second_sweep_at", "complete", "erased_before"
+        "item_id", "user_id", "erased_at", "frames", "jobs", "removed", "second_sweep_at", "complete", "erased_before"
     }  # fmt: skip
     assert (first["item_id"], first["user_id"], first["erased_before"], first["complete"]) == (str(cat), "ada", False, False)
     assert {name: count for name, count in first["removed"].items() if name != "rows"} == {

@@ -54,6 +54,8 @@ def test_everything_of_an_item_goes_and_nothing_else(album: Album) -> None:
             "detections": 1,
             "analyses": 1,
             "embeddings": 1,
+            "segments": 0,
+            "jobs": 0,
             "steps": erasure.removed["rows"]["steps"],
             "items": 1,
         },

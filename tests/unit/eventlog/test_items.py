@@ -75,6 +75,8 @@ def test_a_finished_item_is_shown_with_all_that_is_of_its_current_version(store:
         },
         "embedding": {"model": "meaning", "dimensions": 3},
         "rejection": None,
+        "video": None,
+        "parent": None,
         "steps": {
             name: {"state": "done", "failures": 0, "retry_at": None, "error": None}
             for name in ("probe", "thumbnail", "detect", "analyze", "embed")

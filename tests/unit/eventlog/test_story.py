@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from media_assets.eventlog.catalogue import PayloadErased
 from media_assets.eventlog.events import Event, NewEvent
 from media_assets.eventlog.story import Told, tell
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.histories import histories
 from tests.unit.eventlog.lives import NOON, Life
 
@@ -107,6 +108,35 @@ def test_older_events_stand_under_their_upload() -> None:
 def test_what_no_upload_began_begins_a_story() -> None:
     assert drawn(tell(stored(cat.probed(), cat.upload()))) == ["MediaProbed probe", "UploadReceived"]
     assert tell([]) == []
+
+
+def test_frames_are_a_part_of_their_videos_story_and_jobs_have_their_own() -> None:
+    film = Film()
+    job = Job(film)
+    upload = film.upload()
+    probed = because(film.probed(), of=upload)
+    extracted = because(film.extracted(times=(480,)), of=probed)
+    [received] = film.frames_received(times=(480,))
+    thumbnails = because(film.frame(480).thumbnails("f1"), of=received)
+    segmented = because(job.segmented(), of=job.submitted())
+    late = film.frame(480).reprocess("thumbnail")  # says neither
+    video, of_frame, of_job = [upload, probed, extracted], [received, thumbnails, late], [job.submitted(), segmented]
+    assert drawn(tell(stored(*video, *of_job, *of_frame))) == [
+        "UploadReceived",
+        "  MediaProbed probe",
+        "    FramesExtracted frames",
+        "      FrameReceived",
+        "        ThumbnailCreated thumbnail",
+        "        ReprocessRequested thumbnail",
+        "JobSubmitted",
+        "  VideoSegmented segment",
+    ]
+    assert drawn(tell(stored(*of_frame))) == [
+        "FrameReceived",
+        "  ThumbnailCreated thumbnail",
+        "  ReprocessRequested thumbnail",
+    ]
+    assert drawn(tell(stored(*of_job))) == ["JobSubmitted", "  VideoSegmented segment"]
 
 
 def test_time_is_since_the_cause() -> None:

@@ -44,14 +44,14 @@ def upload(bucket: Bucket, source: Path | bytes, **video: object) -> BatchItem:
     return item.model_copy(update={"input": {"video": VIDEO | video, "width": 160, "height": 120}})
 
 
-def outcome_of(item: BatchItem, *, attempt: int = 1, remaining_ms: int = 60_000, **parameters: object) -> ItemOutcome:
+def outcome_of(item: BatchItem, *, attempt: int = 1, remaining_ms: int = 60_000, **parameters: Any) -> ItemOutcome:
     event: Mapping[str, Any] = {"request": request("frames", PARAMETERS | parameters, item, attempt=attempt)}
     answer = handler(event, LambdaContext(repeat(remaining_ms)))
     (outcome,) = Manifest.model_validate(answer["manifest"]).outcomes
     return outcome
 
 
-def result_of(item: BatchItem, **parameters: object) -> dict[str, Any]:
+def result_of(item: BatchItem, **parameters: Any) -> dict[str, Any]:
     outcome = outcome_of(item, **parameters)
     assert outcome.result is not None, outcome.error
     return outcome.result

@@ -55,7 +55,7 @@ def test_it_has_no_environment_and_no_way_to_a_file(noisy: Path) -> None:
     next(made)
     process = child()
     variables = [each.split(b"=")[0] for each in (process / "environ").read_bytes().split(b"\0") if each]
-    assert variables == [b"PYTHONPATH", b"OPENBLAS_NUM_THREADS"]
+    assert variables == [b"PYTHONPATH", b"LD_LIBRARY_PATH", b"OPENBLAS_NUM_THREADS"]
     limits = (process / "limits").read_text()
     assert [line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")] == [["3", "3"]]
     made.close()

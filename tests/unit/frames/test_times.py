@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lambdas.frames.retrieval import retrieve
@@ -47,7 +48,10 @@ def retrieved(path: Path, spacing: float = 0) -> list[tuple[int, int]]:
         candidates = {each.index: each for shot in found.shots() for each in shot}
         frames = list(retrieve(track, found, found.sightings(candidates.values()), spacing))
     assert sorted(sighting.index for sighting, _ in frames) == list(candidates)
-    return [(candidates[sighting.index].timecode_ms, number(frame.to_ndarray(format="rgb24"))) for sighting, frame in frames]
+    return [
+        (candidates[sighting.index].timecode_ms, number(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)))
+        for sighting, frame in frames
+    ]
 
 
 @pytest.mark.parametrize("options", CASES.values(), ids=CASES)

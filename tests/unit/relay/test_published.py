@@ -13,10 +13,12 @@ from media_assets.eventlog.outbox import Outbox
 from media_assets.eventlog.published import PUBLISHED, entries_at
 from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.lives import NOON, Life
 from tests.unit.relay.conftest import erase
 
 CAT = Life("uploads/ada/cät.jpg")
+FILM = Film()
 
 
 def published(outbox: Outbox) -> list[tuple[str, dict[str, Any]]]:
@@ -71,6 +73,27 @@ def test_keys_are_those_of_the_version_and_a_thumbnail_of_its_own_result(store: 
         ("v2", "derived/v2/r1/1/1600.webp"),
         ("v2", "derived/v2/r1/1/1600.webp"),
     ]
+
+
+def test_segments_and_ends_of_jobs_are_told_with_the_video_that_they_are_of(store: EventStore, outbox: Outbox) -> None:
+    done, failed = Job(FILM, "done"), Job(FILM, "failed")
+    store.append([*FILM.done(), *done.done(), failed.submitted(), failed.rejected(), failed.abandoned(), failed.failed()])
+    of_film = {"item_id": str(FILM.item_id), "bucket": "photos", "original_key": FILM.key, "version_id": "v1"}
+    told = published(outbox)
+    assert [name for name, _ in told] == ["VideoSegmented", "VideoSegmented", "JobCompleted", "JobFailed"]
+    for _, detail in told:
+        assert of_film.items() <= detail.items()
+    assert [detail.get("job_id") for _, detail in told] == [None, str(done.job_id), str(done.job_id), str(failed.job_id)]
+    assert [detail.get("code") for _, detail in told] == [None, None, None, "timeout"]
+
+
+def test_what_is_told_of_a_frame_names_its_video_and_the_moment(store: EventStore, outbox: Outbox) -> None:
+    frame = FILM.frame(4000)
+    store.append([FILM.upload(), FILM.probed(), *FILM.watched(), frame.thumbnails("f1")])
+    [(name, detail)] = published(outbox)
+    assert name == "ImageProcessed"
+    assert (detail["item_id"], detail["original_key"]) == (str(frame.item_id), frame.key)
+    assert (detail["parent_item_id"], detail["timecode_ms"]) == (str(FILM.item_id), 4000)
 
 
 def test_of_an_erased_item_only_its_erasure_is_told(database: Database, outbox: Outbox) -> None:

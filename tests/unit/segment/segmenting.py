@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from array import array
 from dataclasses import dataclass
@@ -116,13 +117,16 @@ def read(bucket: Bucket, item: BatchItem, outcome: ItemOutcome) -> Segmented:
     rows = result["segments"]
     assert [row["index"] for row in rows] == list(range(len(rows)))
     assert [row["key"] for row in rows] == [f"{item.output_prefix}segment_{row['index']:03d}.mp4" for row in rows]
-    assert {output.key: (output.sha256, output.size_bytes) for output in outcome.outputs if output.key.endswith("mp4")} == {
-        row["key"]: (row["sha256"], row["size_bytes"]) for row in rows
-    }
+    written = {(output.key, output.sha256, output.size_bytes) for output in outcome.outputs if output.key.endswith(".mp4")}
+    assert written in (set(), {(row["key"], row["sha256"], row["size_bytes"]) for row in rows})
     assert rows[0]["start_ms"] == 0
     assert [row["start_ms"] for row in rows[1:]] == [row["end_ms"] for row in rows[:-1]]
     assert rows[-1]["end_ms"] == result["duration_ms"]
-    segments = [Segment(row["start_ms"], row["end_ms"], row["text"], bucket.get(row["key"])) for row in rows]
+    bodies = [bucket.get(row["key"]) for row in rows]
+    assert [(hashlib.sha256(body).hexdigest(), len(body)) for body in bodies] == [
+        (row["sha256"], row["size_bytes"]) for row in rows
+    ]
+    segments = [Segment(row["start_ms"], row["end_ms"], row["text"], body) for row, body in zip(rows, bodies, strict=True)]
     return Segmented(result["mode"], result["duration_ms"], segments)
 
 

@@ -11,6 +11,7 @@ from media_assets.eventlog.store import EventStore
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
 from media_assets.steps.reprocess import request_reprocessing, would_request
+from tests.unit.eventlog.films import Film
 from tests.unit.eventlog.lives import HOUR, NOON, Life, rows, step, steps
 
 cat, dog = Life("uploads/ada/cat.jpg"), Life("uploads/ada/dog.jpg")
@@ -135,6 +136,19 @@ def store_and_return(store: EventStore, events: list[NewEvent]) -> list[NewEvent
 
 def last(store: EventStore, life: Life, number: int) -> list[Event]:
     return store.stream(life.stream_id)[-number:]
+
+
+def test_of_each_kind_of_item_only_its_own_steps_are_asked_for(store: EventStore) -> None:
+    film = Film()
+    frame = film.frame(480)
+    store.append([*cat.done(), *film.done(), *frame.processed("f1")[1:]])
+    with store.engine.connect() as connection:
+        wanted = would_request(connection, [film.item_id, frame.item_id, cat.item_id], list(STEPS))
+    assert wanted == {"probe": 2, "frames": 1, "segment": 1, **dict.fromkeys(("thumbnail", "detect", "analyze", "embed"), 2)}
+    assert ask(store, frame, "probe", "thumbnail", "segment") == 1
+    [request] = rows(store, "SELECT * FROM events WHERE type = 'ReprocessRequested'")
+    assert (request["item_id"], request["step"]) == (frame.item_id, "thumbnail")
+    assert request["correlation_id"] == film.upload().event_id
 
 
 def test_unknown_and_removed_items_are_left_out(store: EventStore) -> None:

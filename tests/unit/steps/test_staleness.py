@@ -15,6 +15,7 @@ from media_assets.steps.pending import due_work
 from media_assets.steps.period import EVER, Period
 from media_assets.steps.reprocess import request_reprocessing
 from media_assets.steps.staleness import Choice, Staleness, chosen, staleness
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.lives import HOUR, NOON, Life, steps
 
 SETTINGS = Settings()
@@ -47,6 +48,26 @@ def choose(store: EventStore, choice: Choice, step: str | None = None, before: d
         every = chosen(connection, SETTINGS, choice, step=step, before=before)
     lives = {life.item_id: life for life in (cat, dog)}
     return {" ".join(names): [lives[item_id] for item_id in ids] for names, ids in every.items()}
+
+
+def test_of_a_video_its_own_steps_are_stale_and_of_a_frame_those_of_a_picture(store: EventStore) -> None:
+    film = Film()
+    store.append([film.upload(), film.probed(recipe=NOW["probe"]), *film.watched(recipe=NOW["frames"]), film.segmented()])
+    store.append(Job(film).done())
+    poster, other = (film.frame(time, recipe=NOW["frames"]) for time in (480, 4000))
+    store.append([poster.thumbnails("f1"), other.thumbnails("f1", recipe=NOW["thumbnail"])])
+    stale = {(item.item_id, item.step, item.reason) for item in found(store).items}
+    assert stale == {
+        (film.item_id, "segment", "recipe"),
+        (poster.item_id, "thumbnail", "recipe"),
+        *((frame.item_id, step, "missing") for frame in (poster, other) for step in ("detect", "analyze", "embed")),
+    }
+    with store.engine.connect() as connection:
+        frames = chosen(connection, SETTINGS, "stale", step="thumbnail")
+    assert frames == {("thumbnail", "analyze", "embed", "detect"): [poster.item_id]}
+
+    store.append(film.watched(times=(0,), recipe=NOW["frames"], generation=1))
+    assert not {poster.item_id, other.item_id} & {item.item_id for item in found(store).items}
 
 
 def test_another_recipe_makes_exactly_the_results_of_the_older_one_stale_until_they_are_computed_again(

@@ -13,7 +13,8 @@ from media_assets.eventlog.catalogue import UploadReceived, UploadRemoved
 from media_assets.eventlog.events import NewEvent, hour_of, upload_received
 from media_assets.eventlog.store import EventStore
 from media_assets.uploads.notifications import user_of
-from media_assets.uploads.reconcile import Difference, EmptyBucketError, compare, repair
+from media_assets.uploads.reconcile import Difference, EmptyBucketError, compare, repair, unheard_uploads
+from tests.unit.eventlog.films import Film
 from tests.unit.uploads.conftest import FIRST_HOUR, UploadBucket, current_version
 
 KEY = "uploads/ada/cat.jpg"
@@ -51,6 +52,19 @@ def order_of_versions(store: EventStore, key: str = KEY) -> list[str]:
                 {"key": key},
             ).scalars()
         )
+
+
+def test_frames_of_videos_are_no_uploads_though_their_objects_are_told_of_alike(bucket: UploadBucket, store: EventStore) -> None:
+    """Nothing is imported for them, and nothing is missed in the part of the bucket that is compared."""
+    film = Film()
+    bucket.put(KEY)
+    assert reconcile(bucket, store) == 1
+    in_bucket = {"bucket": bucket.name}
+    arrived = [event.model_copy(update={"payload": event.payload.model_copy(update=in_bucket)}) for event in film.frames_received()]
+    store.append(arrived)
+    bucket.put(film.frame(480).key)
+    assert difference(bucket, store) == Difference()
+    assert unheard_uploads(bucket.s3, store.engine, bucket.name, first_hour=FIRST_HOUR, key=film.frame(480).key) == []
 
 
 def test_a_bucket_that_is_older_than_the_log_is_imported(bucket: UploadBucket, store: EventStore) -> None:

@@ -1,0 +1,121 @@
+"""Processes that decode what strangers made: started with nothing but the file, bounded, and ended in time.
+
+Decoders are large programs in C. One that crashes, hangs or grows takes a process with it that has no environment, no
+credentials, no other file and nobody else's work. It says what it finds in lines of JSON on its standard output; the last of them
+is `{"done": true}` or `{"error": <ErrorCode>, "message": …}`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from lambdas.runtime.contract import ErrorCode
+from lambdas.runtime.step import StepError
+
+_LONGEST_LINE = 100_000
+_PROCESSORS = 4
+_OUT_OF_TIME = {signal.SIGKILL, signal.SIGXCPU, signal.SIGALRM}
+_PASSED_ON = ("LD_LIBRARY_PATH",)
+"""Where Lambda's interpreter finds its own library."""
+
+
+def answers(module: str, order: Mapping[str, Any], source: int, deadline: float) -> Iterator[dict[str, Any]]:
+    """What `python -m module` says of an order, line by line. The process ends with the iteration, whoever ends it.
+
+    `source` is the descriptor of its standard input; `deadline` is by time.monotonic(). Raises StepError: what the process found,
+    TIMEOUT, or CRASHED.
+    """
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise _timeout()
+    with subprocess.Popen(
+        [sys.executable, "-P", "-s", "-m", module, json.dumps(order), str(int(seconds) + 2)],
+        stdin=source,
+        stdout=subprocess.PIPE,
+        env={
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "OPENBLAS_NUM_THREADS": "1",
+            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        },
+        cwd="/",
+    ) as process:
+        timer = threading.Timer(seconds, process.kill)
+        timer.start()
+        try:
+            yield from _read(process, deadline)
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+def answer_isolated(work: Callable[[Any, Mapping[str, Any]], Iterator[Mapping[str, Any]]], memory_bytes: int) -> None:
+    """The process's own part: bound it, then say what `work` yields of the file on standard input and the order.
+
+    All that is needed has to be imported before: from here on nothing can be opened.
+    """
+    order, seconds = json.loads(sys.argv[1]), int(sys.argv[2])
+    signal.alarm(seconds)
+    for kind, limit in (
+        (resource.RLIMIT_DATA, memory_bytes),
+        (resource.RLIMIT_CPU, seconds * _PROCESSORS),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, 3),  # standard input, output and error are
+    ):
+        resource.setrlimit(kind, (limit, limit))
+    try:
+        with io.FileIO(0, closefd=False) as file:
+            file.seek(0)
+            for found in work(file, order):
+                _say(found)
+        _say({"done": True})
+    except StepError as error:
+        _say({"error": error.code, "message": error.message})
+    except MemoryError:  # PyAV's is one, too
+        _say({"error": ErrorCode.CRASHED, "message": f"decoding takes more than {memory_bytes // 10**6:,} MB of memory"})
+    except Exception as error:  # noqa: BLE001 - its text may quote the file: its kind is told, its place logged
+        places = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(error.__traceback__)]
+        print(json.dumps({"unexpected": type(error).__name__, "at": places}), file=sys.stderr)
+        _say({"error": ErrorCode.STEP_ERROR, "message": type(error).__name__})
+
+
+def _say(answer: Mapping[str, Any]) -> None:
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _read(process: subprocess.Popen[bytes], deadline: float) -> Iterator[dict[str, Any]]:
+    assert process.stdout is not None
+    while line := process.stdout.readline(_LONGEST_LINE):
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            raise _crashed("it wrote what is no answer") from None
+        if "error" in answer:
+            raise StepError(ErrorCode(answer["error"]), answer["message"])
+        if "done" in answer:
+            return
+        yield answer
+    status = process.wait()
+    if time.monotonic() >= deadline or -status in _OUT_OF_TIME:
+        raise _timeout()
+    raise _crashed(signal.Signals(-status).name if status < 0 else f"exit status {status}")
+
+
+def _timeout() -> StepError:
+    return StepError(ErrorCode.TIMEOUT, "the time that is left isn't enough to decode the video")
+
+
+def _crashed(how: str) -> StepError:
+    return StepError(ErrorCode.CRASHED, f"the process that decodes the video failed: {how}")
