@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from infra.bundles import PROJECT, bundle_files
-from infra.steps import LAMBDA_PYTHON, STEPS, Step
+from infra.steps import FUNCTIONS, LAMBDA_PYTHON, Step
 
 UNZIPPED_LIMIT_BYTES = 262_144_000
 """Of a function and its layers together (AWS Lambda quotas: 250 MB)."""
@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=PROJECT / "build" / "layers")
     out: Path = parser.parse_args().out
-    for step in STEPS:
+    for step in FUNCTIONS:
         size = build_layer(step, out)
         print(f"{step.name}: {size / 1e6:.0f} MB of {UNZIPPED_LIMIT_BYTES / 1e6:.0f} MB")
 

@@ -41,6 +41,8 @@ class Step:
     """Patterns of the files it needs from lambdas/ beside its own folder and the runtime's."""
     calls_models: bool = False
     """Whether it may read the model endpoint's API key."""
+    dispatched: bool = True
+    """Whether it is sent batches, which travel as objects when they are large. Otherwise it is asked directly."""
     task: Task | None = None
     """Its task, if it may run on ECS as well: `python -m lambdas.<name>.task`, with the same packages, files and rights."""
 
@@ -120,3 +122,16 @@ STEPS = (
         calls_models=True,
     ),
 )
+
+INSPECT = Step(
+    name="inspect",
+    memory_mb=2048,
+    timeout_seconds=300,
+    packages=(*_RUNTIME_PACKAGES, "av", "numpy", "pillow"),
+    scratch_mb=2048,
+    reads=("uploads/*", "derived/*/segment/*", "derived/*/frames/*", "processed/*"),
+    dispatched=False,
+)
+"""No step: asset checks ask it what is in videos."""
+
+FUNCTIONS = (*STEPS, INSPECT)

@@ -8,10 +8,13 @@ from media_assets.defs.checks.analyses import analyses_match_schema
 from media_assets.defs.checks.detections import detections_are_sound
 from media_assets.defs.checks.embeddings import embeddings_are_sound
 from media_assets.defs.checks.event_log import chain_is_intact, replay_equals_live
+from media_assets.defs.checks.frames import frames_are_sound, frames_belong_to_their_timecode
 from media_assets.defs.checks.media_info import media_info_is_complete
 from media_assets.defs.checks.outbox import outbox_keeps_up
 from media_assets.defs.checks.progress import progress_checks
+from media_assets.defs.checks.segments import segments_add_up, segments_look_right
 from media_assets.defs.checks.targets import target_checks
+from media_assets.defs.checks.texts import texts_match_their_jobs
 from media_assets.defs.checks.thumbnails import thumbnails_are_complete
 from media_assets.defs.checks.uploads import bucket_and_log_agree
 from media_assets.defs.jobs import JOBS
@@ -40,6 +43,11 @@ defs = Definitions(
         analyses_match_schema,
         embeddings_are_sound,
         detections_are_sound,
+        frames_are_sound,
+        frames_belong_to_their_timecode,
+        segments_add_up,
+        segments_look_right,
+        texts_match_their_jobs,
         *progress_checks,
         *target_checks,
     ],

@@ -1,4 +1,4 @@
-"""One Lambda function a step, each with a role of its own."""
+"""One Lambda function a step, and the one that checks ask, each with a role of its own."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from constructs import Construct
 from infra.bundles import write_bundle
 from infra.stacks.step_access import StepAccess
 from infra.stages import Stage
-from infra.steps import LAMBDA_PYTHON, STEPS, Step
+from infra.steps import FUNCTIONS, LAMBDA_PYTHON, Step
 
 _RUNTIME = lambda_.Runtime(f"python{LAMBDA_PYTHON}", lambda_.RuntimeFamily.PYTHON)
 _ARCHITECTURE = lambda_.Architecture.X86_64
 
 
 class StepFunctions(Construct):
-    """`by_step` maps a step's name to its function, `media-assets-<stage>-<step>`."""
+    """`by_step` maps a step's name, or `inspect`, to its function, `media-assets-<stage>-<step>`."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, access: StepAccess, layer_dir: Path | None) -> None:
         super().__init__(scope, id)
@@ -28,7 +28,7 @@ class StepFunctions(Construct):
             Annotations.of(self).add_error(
                 "The functions lack their packages: run `python -m infra.layers` and pass -c layer_dir=build/layers."
             )
-        self.by_step = {step.name: _function(self, step, stage, access, layer_dir) for step in STEPS}
+        self.by_step = {step.name: _function(self, step, stage, access, layer_dir) for step in FUNCTIONS}
 
 
 def _function(scope: Construct, step: Step, stage: Stage, access: StepAccess, layer_dir: Path | None) -> lambda_.Function:

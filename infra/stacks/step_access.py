@@ -25,15 +25,16 @@ class StepAccess(Construct):
 
     def rights(self, step: Step) -> list[iam.PolicyStatement]:
         """Statements for the role that the step's code acts as."""
-        travels = f"dispatch/{step.name}/*"  # its events and answers that are objects
+        travels = (f"dispatch/{step.name}/*",) if step.dispatched else ()  # its events and answers that are objects
         rights = [
             iam.PolicyStatement(
-                actions=["s3:GetObject", "s3:GetObjectVersion"], resources=self._objects(*step.reads, *step.writes, travels)
+                actions=["s3:GetObject", "s3:GetObjectVersion"], resources=self._objects(*step.reads, *step.writes, *travels)
             ),
             # Without it S3 answers 403 instead of 404 for what is gone, and a deleted upload would look like an outage.
             iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self._bucket.bucket_arn]),
-            iam.PolicyStatement(actions=["s3:PutObject"], resources=self._objects(*step.writes, travels)),
         ]
+        if stored := self._objects(*step.writes, *travels):
+            rights.append(iam.PolicyStatement(actions=["s3:PutObject"], resources=stored))
         if step.calls_models:
             rights.append(
                 iam.PolicyStatement(

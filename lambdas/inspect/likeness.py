@@ -28,8 +28,8 @@ def of_jpeg(body: bytes, side: int) -> Grey:
 
 
 def difference(one: Grey, other: Grey) -> float:
-    """Mean difference in levels of 256. Brightness and contrast, which change as colours are mapped, don't count unless a picture
-    has nothing else."""
+    """Mean difference in levels of 256. Brightness and contrast, which change as colours are mapped, don't count, unless one of
+    the pictures has nothing else."""
     deviations = one.std(), other.std()
     if min(deviations) < _FLAT:
         return float(np.abs(one - other).mean())

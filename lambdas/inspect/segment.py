@@ -53,7 +53,7 @@ def _index_comes_first(file: IO[bytes]) -> bool:
             break
         size, kind = struct.unpack(">I4s", header[:8])
         if kind in (b"moov", b"mdat"):
-            return kind == b"moov"
+            return bool(kind == b"moov")
         if size == 1 and len(header) == 16:
             (size,) = struct.unpack(">Q", header[8:])
         if size < 8:

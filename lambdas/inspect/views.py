@@ -1,8 +1,8 @@
 """Small grey copies of a video's pictures at given times: `python -m lambdas.inspect.views ORDER SECONDS < video`.
 
 A process of its own (lambdas/runtime/video/isolation.py). It says {"audio_offset_ms": …}, how much later than the picture the
-sound begins, and then for each time {"time_ms", "at", "before", "after"}: the copies, as base64, of the pictures then and half a
-second before and after, None where there is none. Times ascend and count from the video's first picture.
+sound begins, and then for each time {"time_ms", "at", "before", "after"}: the copies, as base64, of the pictures then and half
+a second before and after, None where there is none. Times ascend and count from the video's first picture.
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ class _Views:
 
     def _copy(self, frame: VideoFrame) -> bytes:
         small = self._reformatter.reformat(frame, SIDE, SIDE, "gray", interpolation=Interpolation.AREA, threads=1)
-        return small.to_ndarray().tobytes()
+        plane = small.planes[0]
+        rows = bytes(plane)
+        return b"".join(rows[start : start + SIDE] for start in range(0, SIDE * plane.line_size, plane.line_size))
 
 
 def _nearest(copies: Sequence[tuple[float, bytes]], moment: float) -> str | None:

@@ -1,5 +1,5 @@
-"""What the function `inspect` is asked and answers. It looks at videos that strangers made or that were copied from theirs, which
-whoever checks results must not parse itself."""
+"""What the function `inspect` is asked and answers: it looks into videos that strangers made, or that were copied from theirs,
+for whoever checks results and must not parse such files."""
 
 from __future__ import annotations
 
@@ -68,8 +68,9 @@ class SegmentFacts(_Frozen):
 
 
 class FrameMatch(_Frozen):
-    """How much a stored picture differs from its video's at its time, and half a second before and after: the mean difference of
-    small grey copies, in levels of 256. None where the video has no picture then; `problem` says why nothing could be compared."""
+    """How much a stored picture differs from its video's at its time, and half a second before and after: the mean difference
+    of small grey copies, in levels of 256. None where the video has no picture then, and all three where there is a `problem`
+    that forbids to compare."""
 
     key: str
     problem: str | None
@@ -79,8 +80,8 @@ class FrameMatch(_Frozen):
 
 
 class InspectionAnswer(_Frozen):
-    """`left_out` are keys, of segments and of frames, for which the time did not suffice; the source's key, too, if its sound was
-    not looked at. `source_audio_offset_ms` is None for a source without sound."""
+    """`left_out` are keys, of segments and of frames, for which the time did not suffice; the source's key, too, if its sound
+    was not looked at. `source_audio_offset_ms` is None for a source without sound."""
 
     segments: tuple[SegmentFacts, ...] = ()
     source_audio_offset_ms: float | None = None

@@ -19,7 +19,7 @@ from lambdas.runtime.contract import ErrorCode
 from lambdas.runtime.step import StepError
 from lambdas.segment.ffmpeg_process import Sandbox, Source
 from lambdas.segment.layers import Layers
-from lambdas.segment.mp4 import read_mp4
+from lambdas.segment.mp4 import Mp4, read_mp4
 from lambdas.segment.shots import Cuts
 from lambdas.segment.source import Mode, SourceFacts
 
@@ -79,10 +79,15 @@ def cut(
         raise StepError(ErrorCode.STEP_ERROR, f"{len(cuts):,} segments are planned; the limit is {_MOST_SEGMENTS:,}", False)
     wanted = [start for start, _ in cuts[1:]]
     run = _Run(source, sandbox, facts, mode, encoding)
-    starts = run.starts(wanted, on_progress)
-    if _may_be_too_many(wanted, starts):
-        wanted = _first_at_or_after(wanted, run.possible_starts())
-        starts = run.starts(wanted, on_progress)
+    offset = 0
+    begun = run.begun(wanted, offset, on_progress)
+    if begun[0] > 1000 / facts.video.frame_rate:
+        offset = begun[0]  # so much sound comes before the first picture, from which plans count
+        begun = run.begun(wanted, offset, on_progress)
+    if _may_be_too_many([start + offset for start in wanted], begun):
+        wanted, offset = _first_at_or_after(wanted, run.possible_starts()), begun[0]
+        begun = run.begun(wanted, offset, on_progress)
+    starts = [start - begun[0] for start in begun]
     segments = _segments(sandbox.folder, starts, facts.video.duration_ms)
     _verify(segments, facts, wanted, mode)
     return segments
@@ -96,19 +101,20 @@ class _Run:
     mode: Mode
     encoding: Encoding
 
-    def starts(self, wanted: Sequence[int], on_progress: Callable[[float], None]) -> list[int]:
-        """Cut; the answer is where, the first being 0. Files of an earlier run that are no part of it are gone."""
+    def begun(self, wanted: Sequence[int], offset: int, on_progress: Callable[[float], None]) -> list[int]:
+        """Cut where it is wanted, `offset` later. The answer is when each segment's first picture is, by the file's own time.
+        Files of an earlier run that are no part of it are gone."""
         for path in self.sandbox.folder.glob("segment_*.mp4"):
             path.unlink()
-        self.sandbox.run(self.source, self._output(wanted), on_progress)
+        self.sandbox.run(self.source, self._output([start + offset for start in wanted], offset), on_progress)
         with (self.sandbox.folder / _LIST).open(newline="") as file:
-            begun = [float(start) for _, start, _ in csv.reader(file)]
+            begun = [round(float(start) * 1000) for _, start, _ in csv.reader(file)]
         if not begun:
             raise StepError(ErrorCode.CORRUPT, _NO_PICTURES)
-        return [0, *(round(start * 1000) for start in begun[1:])]
+        return [begun[0] + round(_read(self.sandbox.folder / (_PATTERN % 0)).first_picture_ms), *begun[1:]]
 
     def possible_starts(self) -> list[int]:
-        """When there is a keyframe, or a picture if video is encoded, in milliseconds, ascending."""
+        """When there is a keyframe, or a picture if video is encoded, in milliseconds since the first, ascending."""
         listing = self.source.input()["V:0"].output(
             "pictures.txt",
             f="framecrc",
@@ -125,13 +131,13 @@ class _Run:
                     unit = 1000 * int(numerator) / int(denominator)
                 elif not line.startswith("#"):
                     times.append(int(line.split(",")[2]) * unit)
-        return sorted(round(time) for time in times)
+        return sorted(round(time - min(times)) for time in times)
 
-    def _output(self, wanted: Sequence[int]) -> Any:
+    def _output(self, wanted: Sequence[int], offset: int) -> Any:
         seconds = ",".join(f"{(start * 1000 - _EARLY_US) / 1e6:.4f}" for start in wanted)
         opened = self.source.input()
         encodes = self.mode is Mode.ENCODED
-        streams = [self._picture(opened) if encodes else opened["V:0"]]
+        streams = [self._picture(opened, offset) if encodes else opened["V:0"]]
         options: dict[str, Any] = {"c:v": "copy"}
         if encodes:
             options = {
@@ -164,7 +170,7 @@ class _Run:
             **options,
         )
 
-    def _picture(self, opened: Any) -> Any:
+    def _picture(self, opened: Any, offset: int) -> Any:
         """As it is shown: ffmpeg has turned it upright already."""
         video = opened["V:0"]
         if self.facts.video.hdr:
@@ -180,7 +186,7 @@ class _Run:
         video = video.filter("scale", self.encoding.width, self.encoding.height, flags="bicubic").filter("setsar", 1)
         video = video.filter("format", "yuv420p")
         layers = self.encoding.layers
-        return video if layers is None else layers.over(self.sandbox.folder, video)
+        return video if layers is None else layers.over(self.sandbox.folder, video, offset)
 
     def _sound(self) -> dict[str, Any]:
         if self.facts.audio_is_copied:
@@ -196,7 +202,7 @@ class _Run:
 
 
 def _may_be_too_many(wanted: Sequence[int], starts: Sequence[int]) -> bool:
-    """Whether a start may be one that nobody wants. After two cuts that fall on one keyframe the muxer, which counts, takes
+    """Whether a start may be one that nobody wants, both by the file's own time. After two cuts that fall on one keyframe the muxer, which counts, takes
     the next keyframe for the second of them."""
     return any(cut * 1000 - _EARLY_US <= start * 1000 for cut, start in zip(wanted[1:], starts[1:-1], strict=False))
 
@@ -217,10 +223,7 @@ def _verify(segments: Sequence[Segment], facts: SourceFacts, wanted: Sequence[in
         raise _not_as_planned(f"{len(segments)} segments were made where {len(wanted) + 1} were planned")
     duration_ms = facts.video.duration_ms
     for number, segment in enumerate(segments, 1):
-        try:
-            made = read_mp4(segment.path)
-        except LookupError:
-            raise StepError(ErrorCode.CORRUPT, _NO_PICTURES) from None
+        made = _read(segment.path)
         if not made.plays_in_browsers and mode is not Mode.ENCODED:
             raise NotPlayable
         if not (made.pictures and made.begins_with_keyframe and made.plays_in_browsers and made.index_first):
@@ -230,6 +233,13 @@ def _verify(segments: Sequence[Segment], facts: SourceFacts, wanted: Sequence[in
         raise StepError(
             ErrorCode.TRUNCATED, f"the file's pictures and sound end at {end_ms / 1000:.1f} s of {duration_ms / 1000:.1f} s"
         )
+
+
+def _read(path: Path) -> Mp4:
+    try:
+        return read_mp4(path)
+    except LookupError:
+        raise StepError(ErrorCode.CORRUPT, _NO_PICTURES) from None
 
 
 def _not_as_planned(what: str) -> StepError:

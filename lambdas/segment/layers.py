@@ -29,15 +29,15 @@ class Layers:
     x: int
     y: int
 
-    def over(self, folder: Path, video: Any) -> Any:
-        """The video, a stream of ffmpeg-python, with each text over its segment."""
+    def over(self, folder: Path, video: Any, offset_ms: int) -> Any:
+        """The video, a stream of ffmpeg-python that begins at `offset_ms`, with each text over its segment."""
         if len(self.files) == 1:
             layer = ffmpeg.input(self.files[0], f="png_pipe", protocol_whitelist="file")
         else:
             entries = zip(self.files, self.durations_ms, strict=True)
             lines = (f"file {name}\noption framerate 1000\nduration {ms / 1000:.3f}\n" for name, ms in entries)
             (folder / _LIST).write_text("ffconcat version 1.0\n" + "".join(lines))
-            layer = ffmpeg.input(_LIST, f="concat", safe=0, protocol_whitelist="file")
+            layer = ffmpeg.input(_LIST, f="concat", safe=0, protocol_whitelist="file", itsoffset=offset_ms / 1000)
         return video.overlay(layer, x=self.x, y=self.y, eof_action="repeat")
 
 

@@ -16,9 +16,11 @@ _PROFILES_OF_BROWSERS = frozenset({66, 77, 88, 100})
 
 @dataclass(frozen=True)
 class Mp4:
-    """`duration_ms` is the longest track's. `begins_with_keyframe` is about the video's first picture."""
+    """`duration_ms` is the longest track's; `first_picture_ms` is later than 0 if there is sound before it.
+    `begins_with_keyframe` is about that picture."""
 
     duration_ms: float
+    first_picture_ms: float
     pictures: int
     begins_with_keyframe: bool
     plays_in_browsers: bool
@@ -41,10 +43,13 @@ def read_mp4(path: Path) -> Mp4:
                 file.seek(size - extent, 1)
     if b"moov" not in order:
         raise LookupError("moov")
-    table = _video_table(movie)
+    track = _video_track(movie)
+    table = _only(_only(_only(track, b"mdia"), b"minf"), b"stbl")
+    timescale, duration = _timing(_only(movie, b"mvhd"))
     keyframes = next(_boxes(table, b"stss"), None)  # absent where every picture is one
     return Mp4(
-        duration_ms=_duration_ms(_only(movie, b"mvhd")),
+        duration_ms=1000 * duration / timescale,
+        first_picture_ms=1000 * _empty_edit(track) / timescale,
         pictures=unpack_from(">I", _only(table, b"stsz"), 8)[0],
         begins_with_keyframe=keyframes is None or _first(keyframes) == 1,
         plays_in_browsers=_profile(_only(table, b"stsd")) in _PROFILES_OF_BROWSERS,
@@ -52,17 +57,25 @@ def read_mp4(path: Path) -> Mp4:
     )
 
 
-def _video_table(movie: bytes) -> bytes:
+def _video_track(movie: bytes) -> bytes:
     for track in _boxes(movie, b"trak"):
-        media = _only(track, b"mdia")
-        if _only(media, b"hdlr")[8:12] == b"vide":
-            return _only(_only(media, b"minf"), b"stbl")
+        if _only(_only(track, b"mdia"), b"hdlr")[8:12] == b"vide":
+            return track
     raise LookupError("a video track")
 
 
-def _duration_ms(header: bytes) -> float:
+def _timing(header: bytes) -> tuple[int, int]:
+    """Units a second, and the duration in them."""
     timescale, duration = unpack_from(">IQ", header, 20) if header[0] == 1 else unpack_from(">II", header, 12)
-    return float(duration / timescale * 1000)
+    return timescale, duration
+
+
+def _empty_edit(track: bytes) -> int:
+    """For how long a track shows nothing before it begins, in the movie's units."""
+    for edits in _boxes(next(_boxes(track, b"edts"), b""), b"elst"):
+        duration, begins = unpack_from(">Qq", edits, 8) if edits[0] == 1 else unpack_from(">Ii", edits, 8)
+        return int(duration) if begins == -1 else 0
+    return 0
 
 
 def _first(keyframes: bytes) -> int:

@@ -12,7 +12,7 @@ from lambdas.runtime.step import StepError
 from lambdas.segment.ffmpeg_process import Sandbox, Source
 
 Cuts = tuple[tuple[int, int], ...]
-"""Start and end of each segment in milliseconds: the first starts at 0, each other where the one before it ends."""
+"""Start and end of each segment in milliseconds since the first picture: the first starts at 0, each other where the one before it ends."""
 
 _WIDTH = 320
 _THRESHOLD = 10  # scdet's own default, of 100
@@ -22,10 +22,11 @@ _MOST = 100_000
 
 
 def find_shots(source: Source, sandbox: Sandbox, on_progress: Callable[[float], None]) -> tuple[int, ...]:
-    """When a new shot begins, in milliseconds, ascending. Raises what `Sandbox.run` raises."""
+    """When a new shot begins, in milliseconds since the first picture, ascending. Raises what `Sandbox.run` raises."""
     shots = (
         source.input()["V:0"]
         .filter("scale", _WIDTH, -2, flags="fast_bilinear")
+        .filter("setpts", "PTS-STARTPTS")
         .filter("format", "rgb24")  # of other pictures scdet looks at the brightness only
         .filter("scdet", threshold=_THRESHOLD, sc_pass=1)
         .filter("metadata", "print", file=_FOUND)

@@ -83,7 +83,10 @@ def _confirm(targets: list[Target], user: str | None) -> None:
 def with_it(target: Target) -> str:
     """What goes with an item: `, its 4 frames and 1 job too`; nothing for a picture."""
     with connection.store().engine.connect() as db:
-        frames, jobs = belongings(db, target.item_id)
+        return _went_along(*belongings(db, target.item_id))
+
+
+def _went_along(frames: int, jobs: int) -> str:
     said = [counted(number, name) for number, name in ((frames, "frame"), (jobs, "job")) if number]
     return f", its {' and '.join(said)} too" if said else ""
 
@@ -120,7 +123,7 @@ def _print_receipt(receipt: dict[str, Any]) -> None:
         print_line(f"item {receipt['item_id']} was erased at {_moment(receipt['erased_at'])}; {left}")
     else:
         rows = {model: number for model, number in receipt["removed"]["rows"].items() if number}
-        print_line(f"item {receipt['item_id']} is erased", "green")
+        print_line(f"item {receipt['item_id']} is erased{_went_along(receipt['frames'], receipt['jobs'])}", "green")
         print_line(f"  event log     payloads {receipt['removed']['payloads']}")
         print_line(f"  read models   {', '.join(f'{model} {number}' for model, number in rows.items())}")
         print_line(f"  bucket        {_bucket([receipt])}")

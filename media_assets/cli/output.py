@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from media_assets.eventlog.videos import time_text as time_text
+
 _PIPED_WIDTH = 120
 _MOST_OF_A_TITLE = 200
 _CONTROLS = (code for code in (*range(32), *range(127, 160)) if chr(code) != "\n")

@@ -135,7 +135,7 @@ def _shown_at(base_url: str, key: str) -> MetadataValue:
 def compose(pictures: Sequence[Image.Image], style: Style = PICTURES, captions: Sequence[Sequence[str]] = ()) -> Image.Image:
     """Pictures on a grid, each fitted into its cell with its aspect ratio kept; RGB.
 
-    Captions, lines for each picture, stand below; rows of pictures with captions are no higher than what is in them.
+    Captions, lines for each picture, stand below; a row with captions is no higher than its pictures, which stand on them.
     """
     columns = min(style.columns, len(pictures))
     pitch = style.cell_px + _GAP_PX
@@ -152,7 +152,8 @@ def compose(pictures: Sequence[Image.Image], style: Style = PICTURES, captions: 
     for number, (row, height) in enumerate(zip(rows, heights, strict=True)):
         for column, cell in enumerate(row):
             left = _GAP_PX + column * pitch
-            x, y = left + (style.cell_px - cell.width) // 2, top + (height - cell.height) // 2
+            x = left + (style.cell_px - cell.width) // 2
+            y = top + height - cell.height if lines else top + (height - cell.height) // 2
             sheet.paste(cell, (x, y), cell)
             index = number * columns + column
             for line, caption in enumerate(captions[index][:lines] if index < len(captions) else ()):

@@ -24,6 +24,8 @@ from media_assets.steps.step import Work
 
 _SECONDS_BETWEEN = 2.0
 """Events of one job's progress are no closer."""
+_WORTH_TELLING, _SECONDS_OF_SILENCE = 5, 15.0
+"""An event tells of so many percent more, or of any more after so long: a job has twenty, and a long one more."""
 
 
 def cancelled_jobs(connection: Connection, job_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
@@ -66,7 +68,9 @@ class JobReports:
             return
         with self._lock:
             told_at, told = self._told.get(item_id, (-math.inf, 0))
-            if percent <= told or time.monotonic() - told_at < _SECONDS_BETWEEN:
+            waited = time.monotonic() - told_at
+            enough = percent >= told + _WORTH_TELLING or (percent > told and waited >= _SECONDS_OF_SILENCE)
+            if not enough or waited < _SECONDS_BETWEEN:
                 return
             self._told[item_id] = (time.monotonic(), percent)
         self._append([job_progressed(work.job_ref, step=work.step, percent=percent, **self._circumstances(work))])

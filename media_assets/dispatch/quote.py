@@ -8,6 +8,7 @@ from media_assets.dispatch.routing import Route, route_large
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.jobs import Video
+from media_assets.steps.segment import why_task
 from media_assets.steps.segment_cost import encodes, estimated_micro_dollars, estimated_seconds
 from media_assets.steps.segment_plan import JobOptions, SegmentPlan
 
@@ -36,7 +37,9 @@ def quote(settings: Settings, video: Video, options: JobOptions, plan: SegmentPl
         finds_scenes=plan.bounds is None,
         preset=settings.segment_preset,
     )
-    route = route_large(step, video.size_bytes, seconds, settings)
+    texts = plan.texts or (options.text_input.base_text or "",) if options.text_input else ()
+    reason = why_task(texts)
+    route = Route("ecs", reason) if reason else route_large(step, video.size_bytes, seconds, settings)
     price = estimated_micro_dollars(settings, step, route.target, seconds)
     if plan.varied:
         price += STEPS["vary"].most_micro_dollars(settings)

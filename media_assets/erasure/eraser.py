@@ -24,7 +24,7 @@ from media_assets.eventlog.incarnations import Address, last_erased, living_item
 from media_assets.eventlog.items import ItemNotFoundError
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
-from media_assets.steps.catalogue import STEPS
+from media_assets.steps.catalogue import PIPELINE_OF, STEPS
 from media_assets.uploads.notifications import PREFIX
 from media_assets.uploads.reconcile import unheard_uploads
 
@@ -108,7 +108,11 @@ class Eraser:
             first_hour = self.settings.first_hour
             receive_uploads(self.store, unheard_uploads(self.s3, self.store.engine, bucket, first_hour=first_hour, key=key))
         return erasure.erase(
-            self.log, target.item_id, reason=reason, now=datetime.now(UTC), in_flight=longest_flight(self.settings)
+            self.log,
+            target.item_id,
+            reason=reason,
+            now=datetime.now(UTC),
+            in_flight=lambda kind: longest_flight(self.settings, kind),
         )
 
     def sweep(self, item_id: uuid.UUID) -> Erasure:
@@ -130,10 +134,11 @@ class Eraser:
         return Target(erased, None)
 
 
-def longest_flight(settings: Settings) -> timedelta:
-    """How long after an erasure something that began before it may still write: dispatch waits no longer for a function,
-    and no longer for a task to start and then to end."""
-    task = settings.ecs_start_seconds + max((step.task.timeout_seconds for step in STEPS.values() if step.task), default=0)
+def longest_flight(settings: Settings, kind: str | None) -> timedelta:
+    """How long after the erasure of an item of a kind something that began before it may still write: dispatch waits no longer
+    for a function, and no longer for a task to start and then to end."""
+    steps = [step for name, step in STEPS.items() if kind == "video" or PIPELINE_OF[name] != "video"]
+    task = settings.ecs_start_seconds + max((step.task.timeout_seconds for step in steps if step.task), default=0)
     return timedelta(seconds=max(settings.invoke_timeout_seconds, task)) + _MARGIN
 
 

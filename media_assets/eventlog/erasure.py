@@ -66,8 +66,11 @@ class Erasure:
         }
 
 
-def erase(store: EventStore, item_id: uuid.UUID, *, reason: str, now: datetime, in_flight: timedelta) -> tuple[Erasure, bool]:
-    """Erase an item from the log and its read models, and note the sweeps that are due now and after `in_flight`.
+def erase(
+    store: EventStore, item_id: uuid.UUID, *, reason: str, now: datetime, in_flight: Callable[[str | None], timedelta]
+) -> tuple[Erasure, bool]:
+    """Erase an item from the log and its read models, and note the sweeps that are due now and after `in_flight`, which is
+    asked with the item's kind (None: it wasn't probed).
 
     `store` connects as the eraser. Returns the erasure and whether this call is the one that erased. Raises
     ItemNotFoundError for an item that there never was.
@@ -76,7 +79,7 @@ def erase(store: EventStore, item_id: uuid.UUID, *, reason: str, now: datetime, 
         connection.execute(text("SELECT pg_advisory_xact_lock(7236454)"))  # of appends: no frame or job comes meanwhile
         item = connection.execute(
             text("""
-                SELECT i.user_id, i.bucket, i.key, e.correlation_id
+                SELECT i.user_id, i.bucket, i.key, i.kind, e.correlation_id
                 FROM items i JOIN uploads u USING (item_id, version_id) JOIN events e ON e.event_id = u.event_id
                 WHERE i.item_id = :id
             """),
@@ -91,7 +94,7 @@ def erase(store: EventStore, item_id: uuid.UUID, *, reason: str, now: datetime, 
             key=item.key,
             erased_at=now,
             sweep_at=now,
-            final_at=now + in_flight,
+            final_at=now + in_flight(item.kind),
             swept_at=None,
             removed=dict.fromkeys(SWEPT, 0),
             frame_ids=_all(connection, "SELECT DISTINCT item_id FROM uploads WHERE parent_item_id = :id ORDER BY 1", item_id),

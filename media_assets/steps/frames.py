@@ -19,6 +19,8 @@ from media_assets.steps.video import video_facts, video_limits
 _OF_FRAME = ("timecode_ms", "key", "sha256", "size_bytes", "width", "height", "is_poster")
 _SECONDS_A_GIGAPIXEL = 1.6
 """Decoding H.264 on two vCPUs."""
+_MOST_GIGAPIXELS = 40
+"""Of longer videos only keyframes are decoded (lambdas/frames/survey.py)."""
 
 
 class ExtractFrames(Step):
@@ -50,7 +52,7 @@ class ExtractFrames(Step):
     def seconds(self, work: Work, settings: Settings) -> float:
         video = work.video or {}
         frames = video.get("duration_ms", 0) / 1000 * video.get("frame_rate", 0.0)
-        return float(frames * work.pixels / 1e9 * _SECONDS_A_GIGAPIXEL)
+        return float(min(frames * work.pixels / 1e9, _MOST_GIGAPIXELS) * _SECONDS_A_GIGAPIXEL)
 
     def payload(self, work: Work, outcome: ItemOutcome) -> FramesExtracted:
         result = outcome.result or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -60,11 +60,7 @@ class SegmentVideo(Step):
         )
 
     def needs_task(self, work: Work) -> str | None:
-        """Texts from right to left, and loose marks, are set by a library that is in the tasks' image alone."""
-        if work.job is None:
-            return None
-        texts = _texts(work, JobOptions.model_validate(work.job.options)) or ()
-        return "shaped_text" if any(map(needs_shaping, texts)) else None
+        return None if work.job is None else why_task(_texts(work, JobOptions.model_validate(work.job.options)) or ())
 
     def payload(self, work: Work, outcome: ItemOutcome) -> VideoSegmented:
         result = outcome.result or {}
@@ -111,6 +107,11 @@ def _texts(work: Work, options: JobOptions) -> list[str] | None:
     if text.base_text is not None and text.strategy == "one_for_all":
         return [text.base_text]
     return list(text.unique_texts or (work.job.texts if work.job and work.job.texts else ()))
+
+
+def why_task(texts: Iterable[str]) -> str | None:
+    """Texts from right to left, and loose marks, are set by a library that is in the tasks' image alone."""
+    return "shaped_text" if any(map(needs_shaping, texts)) else None
 
 
 def options_of(work: Work, settings: Settings) -> JobOptions:

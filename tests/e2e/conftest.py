@@ -27,9 +27,11 @@ class RunningStack:
 
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
-        # What a killed run had claimed, and a target that was down, is tried again sooner than by default. A dozen photos
-        # are worth a task on ECS.
-        self.stack = Stack(Settings(state_dir=state_dir, lease_seconds=10, retry_base_seconds=3, ecs_min_items=10))
+        # What a killed run had claimed, and a target that was down, is tried again sooner than by default. A dozen photos,
+        # or ten seconds of work on a video, are worth a task on ECS.
+        self.stack = Stack(
+            Settings(state_dir=state_dir, lease_seconds=10, retry_base_seconds=3, ecs_min_items=10, lambda_max_work_seconds=8)
+        )
         self.environment: dict[str, str] = {}
 
     def up(self) -> None:

@@ -189,10 +189,13 @@ def test_status_names_who_waits_for_money(store: EventStore, aws: str, monkeypat
         "detect": 0,
         "analyze": 2,
         "embed": 1,
+        "frames": 0,
+        "vary": 0,
+        "segment": 0,
     }
     text = said("status")
     assert f"ada has spent $0.016400 of the $0.050000 for {TODAY}; another analyze may cost $0.010001" in text
-    assert "3 items wait for money (analyze, embed)" in text
+    assert "3 items wait for money (analyze, embed, vary)" in text
     account = said("events", "account-ada", "--tree")
     assert f"$0.016400 of the $0.050000 for {TODAY} are spent, too little is left for another analyze" in account
     assert [event["type"] for event in told("events", "account-ada")] == ["SpendingStopped"]

@@ -40,6 +40,7 @@ def rule(*may: str, never: set[str]) -> Rule:
 CONTRACT = "lambdas.runtime.contract"
 CUTS = "media_assets.cuts"
 TEXTS = "lambdas.runtime.overlay_text"
+INSPECTION = "lambdas.runtime.inspection"
 SETTINGS = "media_assets.settings"
 EVENTLOG = "media_assets.eventlog"
 STEPS = "media_assets.steps"
@@ -58,12 +59,12 @@ RULES = {
     UPLOADS: rule(EVENTLOG, never=DAGSTER | AWS | PICTURES),
     ANCHORS: rule(EVENTLOG, never=DAGSTER | HTTP | PICTURES),
     ERASURE: rule(SETTINGS, EVENTLOG, STEPS, UPLOADS, never=DAGSTER | HTTP | PICTURES),
-    DISPATCH: rule(CONTRACT, CUTS, SETTINGS, EVENTLOG, STEPS, never=HTTP | PICTURES),
+    DISPATCH: rule(CONTRACT, INSPECTION, CUTS, SETTINGS, EVENTLOG, STEPS, never=HTTP | PICTURES),
     RELAY: rule(SETTINGS, EVENTLOG, never=DAGSTER | HTTP | PICTURES),
     # Pillow for pictures that our own steps made: contact sheets, and the check on thumbnails. What a user uploaded is
     # parsed in lambdas only.
     DEFS: rule(
-        CONTRACT, "lambdas.analyze.schema", SETTINGS, EVENTLOG, STEPS, DISPATCH, UPLOADS, ANCHORS, ERASURE,
+        CONTRACT, INSPECTION, "lambdas.analyze.schema", SETTINGS, EVENTLOG, STEPS, DISPATCH, UPLOADS, ANCHORS, ERASURE,
         never=HTTP | (PICTURES - {"PIL"}),
     ),
     "media_assets.definitions": rule(DEFS, never=AWS | HTTP | DATABASE | PICTURES),
@@ -84,6 +85,7 @@ RULES = {
     "lambdas.detect": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas.segment": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas.frames": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
+    "lambdas.inspect": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas.vary": rule("lambdas.runtime", never=DAGSTER | DATABASE | AWS),
     "lambdas": rule(never=DAGSTER | DATABASE | AWS),
     "infra": rule(never=DAGSTER | DATABASE | AWS | PICTURES),

@@ -12,16 +12,16 @@ import pytest
 
 from infra.bundles import PROJECT, bundle_files
 from infra.layers import LayerTooLargeError, build_layer, locked
-from infra.steps import STEPS, Step
+from infra.steps import FUNCTIONS, STEPS, Step
 from infra.task_image import write_context
 from media_assets.local.deploy import zipped
 
-step_names = pytest.mark.parametrize("step", [step.name for step in STEPS])
+step_names = pytest.mark.parametrize("step", [step.name for step in FUNCTIONS])
 
 
 @step_names
 def test_a_bundle_holds_the_code_and_the_files_of_its_step_only(step: str) -> None:
-    others = {s.name: s.files for s in STEPS}[step]
+    others = {s.name: s.files for s in FUNCTIONS}[step]
     files = [path.relative_to(PROJECT / "lambdas") for path in bundle_files(step, others)]
     assert {path.parts[0] for path in files} == {"__init__.py", "runtime", step} | {each.partition("/")[0] for each in others}
     assert Path(step, "handler.py") in files
@@ -38,7 +38,7 @@ def test_a_model_that_is_missing_is_named(tmp_path: Path) -> None:
 
 @step_names
 def test_a_layer_has_every_package_that_its_function_can_reach(step: str) -> None:
-    (spec,) = [s for s in STEPS if s.name == step]
+    (spec,) = [s for s in FUNCTIONS if s.name == step]
     lock = locked(spec.packages, (PROJECT / "requirements.txt").read_text(), spec.without_packages)
     installed = {line.split("==")[0] for line in lock.splitlines() if "==" in line and not line.startswith(" ")}
     from_lambda = {"boto3", "botocore", "urllib3"}

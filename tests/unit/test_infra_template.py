@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from infra.bundles import PROJECT
-from infra.steps import STEPS
+from infra.steps import FUNCTIONS, STEPS
 from media_assets.settings import Settings
 from tests.unit.cloudformation import granted, node, readable, synthesized
 
@@ -204,6 +204,13 @@ def test_an_upload_message_lasts_two_weeks_and_is_given_up_after_five_tries(temp
                 "secretsmanager:GetSecretValue": {"model-api-key"},
             },
         ),
+        (
+            "inspect",
+            {
+                "s3:GetObject": {"uploads/*", "derived/*/segment/*", "derived/*/frames/*", "processed/*"},
+                "s3:GetObjectVersion": {"uploads/*", "derived/*/segment/*", "derived/*/frames/*", "processed/*"},
+            },
+        ),
     ],
 )
 def test_a_function_may_do_what_its_step_needs_and_nothing_else(
@@ -215,7 +222,8 @@ def test_a_function_may_do_what_its_step_needs_and_nothing_else(
         action: {f"{secret}/{name}-??????" if action.startswith("secret") else f"{BUCKET}/{name}" for name in names}
         for action, names in rights.items()
     }
-    for action in ("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"):
+    dispatched = {function.name for function in FUNCTIONS if function.dispatched}
+    for action in ("s3:GetObject", "s3:GetObjectVersion", "s3:PutObject") if step in dispatched else ():
         expected.setdefault(action, set()).add(f"{BUCKET}/dispatch/{step}/*")
     expected |= {"s3:ListBucket": {BUCKET}, "logs:CreateLogStream": {log_group}, "logs:PutLogEvents": {log_group}}
     role_id = function(template, step)["Properties"]["Role"]["Fn::GetAtt"][0]
@@ -238,6 +246,7 @@ def test_a_function_may_do_what_its_step_needs_and_nothing_else(
         ("frames", 3008, 900, 2048),
         ("segment", 3008, 900, 2048),
         ("vary", 512, 300, None),
+        ("inspect", 2048, 300, 2048),
     ],
 )
 def test_a_function_has_its_size_its_time_and_its_disk(
@@ -251,7 +260,7 @@ def test_a_function_has_its_size_its_time_and_its_disk(
 
 
 def test_only_steps_that_call_models_know_the_name_of_the_key_and_nothing_holds_the_key(template: Template) -> None:
-    environments = {step.name: function(template, step.name)["Properties"]["Environment"]["Variables"] for step in STEPS}
+    environments = {step.name: function(template, step.name)["Properties"]["Environment"]["Variables"] for step in FUNCTIONS}
     named = {step: variables["MODEL_API_KEY_SECRET"] for step, variables in environments.items() if len(variables) > 2}
     assert named == dict.fromkeys(("analyze", "embed", "vary"), "media-assets-prod/model-api-key")
     assert all(variables["MEDIA_STAGE"] == "prod" for variables in environments.values())
@@ -261,7 +270,7 @@ def test_only_steps_that_call_models_know_the_name_of_the_key_and_nothing_holds_
 
 @pytest.mark.parametrize(
     ("stage", "days", "log_groups", "concurrency", "alarms"),
-    [("local", 7, 11, None, 0), ("dev", 7, 12, 20, 10), ("prod", 90, 12, 50, 10)],
+    [("local", 7, 12, None, 0), ("dev", 7, 13, 20, 11), ("prod", 90, 13, 50, 11)],
 )
 def test_stages_differ_in_logs_concurrency_and_alarms(
     templates: dict[str, Template], stage: str, days: int, log_groups: int, concurrency: int | None, alarms: int
@@ -284,7 +293,7 @@ def test_an_unknown_stage_is_refused_by_name() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_clients_find_everything_in_the_outputs(templates: dict[str, Template], stage: str) -> None:
     outputs = templates[stage].find_outputs("*").keys()
-    functions = {f"{step.name.capitalize()}FunctionName" for step in STEPS}
+    functions = {f"{step.name.capitalize()}FunctionName" for step in FUNCTIONS}
     queues = {"UploadQueueUrl", "UploadDeadLetterQueueUrl"}
     tasks = {f"{step.name.capitalize()}TaskFamily" for step in STEPS if step.task}
     assert outputs >= {"BucketName", "EventBusName", "AnchorBucketName", "ClusterName"} | queues | functions | tasks
@@ -299,7 +308,7 @@ def test_functions_get_a_layer_each_where_one_was_built_and_a_stage_in_the_cloud
 
         from infra.app import add_stack
 
-    for step in STEPS:
+    for step in FUNCTIONS:
         (tmp_path / step.name / "python").mkdir(parents=True)
         (tmp_path / step.name / "python" / "package.py").write_text(step.name)
     with_layers = add_stack(App(), "prod", tmp_path)
@@ -307,7 +316,7 @@ def test_functions_get_a_layer_each_where_one_was_built_and_a_stage_in_the_cloud
 
     functions = Template.from_stack(with_layers).find_resources("AWS::Lambda::Function").values()
     layers = {f["Properties"]["Layers"][0]["Ref"] for f in functions}
-    assert len(layers) == len(STEPS)
+    assert len(layers) == len(FUNCTIONS)
     Annotations.from_stack(with_layers).has_no_error("*", Match.any_value())
     Annotations.from_stack(without).has_error("*", Match.string_like_regexp("infra.layers"))
 

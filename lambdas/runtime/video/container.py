@@ -29,9 +29,20 @@ def open_video(file: IO[bytes], demuxer: str, max_pixels: int) -> tuple[InputCon
     Raises StepError: CORRUPT, UNSAFE for one whose data is elsewhere, UNSUPPORTED_FORMAT if there is no such track.
     """
     av.logging.set_level(None)
+    container = _open(file, demuxer)
+    tracks = [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
+    if not tracks or tracks[0].codec_context is None or not tracks[0].time_base:
+        raise StepError(ErrorCode.UNSUPPORTED_FORMAT, "the file has no video track that can be decoded")
+    tracks[0].codec_context.options = {"max_pixels": str(max_pixels)}
+    tracks[0].thread_type = "AUTO"
+    return container, tracks[0]
+
+
+def _open(file: IO[bytes], demuxer: str) -> InputContainer:
     try:
-        container = av.open(
+        return av.open(
             file,
+            "r",
             format=demuxer,
             options={"max_streams": "100", "protocol_whitelist": "none", "format_whitelist": demuxer},
             buffer_size=_BUFFER_BYTES,
@@ -44,12 +55,6 @@ def open_video(file: IO[bytes], demuxer: str, max_pixels: int) -> tuple[InputCon
         if isinstance(error, MemoryError):
             raise
         raise StepError(ErrorCode.CORRUPT, "FFmpeg can't read the file") from error
-    tracks = [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
-    if not tracks or tracks[0].codec_context is None or not tracks[0].time_base:
-        raise StepError(ErrorCode.UNSUPPORTED_FORMAT, "the file has no video track that can be decoded")
-    tracks[0].codec_context.options = {"max_pixels": str(max_pixels)}
-    tracks[0].thread_type = "AUTO"
-    return container, tracks[0]
 
 
 class _ReferenceError(Exception):

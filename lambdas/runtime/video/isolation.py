@@ -1,8 +1,8 @@
 """Processes that decode what strangers made: started with nothing but the file, bounded, and ended in time.
 
 Decoders are large programs in C. One that crashes, hangs or grows takes a process with it that has no environment, no
-credentials, no other file and nobody else's work. It says what it finds in lines of JSON on its standard output; the last of them
-is `{"done": true}` or `{"error": <ErrorCode>, "message": …}`.
+credentials, no other file and nobody else's work. It says what it finds in lines of JSON on its standard output; the last of
+them is `{"done": true}` or `{"error": <ErrorCode>, "message": …}`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _PASSED_ON = ("LD_LIBRARY_PATH",)
 def answers(module: str, order: Mapping[str, Any], source: int, deadline: float) -> Iterator[dict[str, Any]]:
     """What `python -m module` says of an order, line by line. The process ends with the iteration, whoever ends it.
 
-    `source` is the descriptor of its standard input; `deadline` is by time.monotonic(). Raises StepError: what the process found,
-    TIMEOUT, or CRASHED.
+    `source` is the descriptor of its standard input; `deadline` is by time.monotonic(). Raises StepError: what the process
+    found, TIMEOUT, or CRASHED.
     """
     seconds = deadline - time.monotonic()
     if seconds <= 0:

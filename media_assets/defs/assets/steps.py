@@ -27,6 +27,7 @@ from media_assets.steps.step import Step
 _GROUPS = {"image": "images", "detection": "detections", "video": "videos"}
 """Groups of assets in the UI, by pipeline."""
 _SHEETS: dict[str, Style] = {
+    "media_info": PICTURES,
     "thumbnails": PICTURES,
     "analyses": PICTURES,
     "embeddings": PICTURES,

@@ -15,7 +15,7 @@ _GRACE = timedelta(minutes=10)
 
 
 def stuck(connection: Connection, scope: Scope, step: str, now: datetime) -> Findings:
-    """Items of the scope whose step is dead, or has been due for longer than the grace without anybody working on it.
+    """Items and jobs of the scope whose step is dead, or has been due for longer than the grace without anybody working on it.
 
     What waits because its user's budget is spent is not stuck, and due again from the moment on that there is money.
     """
@@ -26,7 +26,8 @@ def stuck(connection: Connection, scope: Scope, step: str, now: datetime) -> Fin
             FROM steps s
             LEFT JOIN LATERAL (
                 -- When we last heard of the item, and not when it was uploaded: an import brings objects that are years old.
-                SELECT max(recorded_at) AS recorded_at FROM events WHERE stream_id = 'item-' || s.item_id
+                SELECT max(recorded_at) AS recorded_at FROM events
+                WHERE stream_id IN ('item-' || s.item_id, 'job-' || s.item_id)
             ) e ON s.state = 'pending'
             LEFT JOIN LATERAL (
                 SELECT max(recorded_at) AS recorded_at FROM events
@@ -36,7 +37,7 @@ def stuck(connection: Connection, scope: Scope, step: str, now: datetime) -> Fin
             LEFT JOIN spending_stops o ON o.user_id = s.user_id AND s.step = ANY(:budgeted)
             WHERE s.item_id = ANY(:ids) AND s.step = :step AND c.item_id IS NULL
         """),
-        {"ids": scope.item_ids, "step": step, "budgeted": list(BUDGETED)},
+        {"ids": scope.work_ids, "step": step, "budgeted": list(BUDGETED)},
     ).all()
     findings = Findings(checked=len(rows))
     for row in rows:

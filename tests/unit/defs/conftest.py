@@ -23,6 +23,7 @@ from media_assets.defs.assets.uploads import uploads
 from media_assets.defs.resource import MediaResource
 from media_assets.settings import get_settings
 from tests.conftest import Database
+from tests.unit.defs.cinema import Cinema
 from tests.unit.defs.gallery import Gallery
 
 
@@ -43,6 +44,12 @@ def gallery(aws: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> Ga
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()
     return Gallery(database.store, s3, bucket)
+
+
+@pytest.fixture
+def cinema(gallery: Gallery) -> Cinema:
+    """A gallery that shows films, too."""
+    return Cinema(gallery.store, gallery.s3, gallery.bucket)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from media_assets.defs.checks.media_info import media_info_is_complete, unaccoun
 from media_assets.defs.checks.scope import Scope
 from media_assets.defs.checks.thumbnails import incomplete, thumbnails_are_complete
 from media_assets.eventlog.catalogue import Detection, Thumbnail
-from media_assets.settings import get_settings
+from media_assets.settings import Settings, get_settings
 from tests.conftest import Database
 from tests.unit.defs.conftest import evaluate, found
 from tests.unit.defs.gallery import CAT, HOUR, Gallery, webp
@@ -41,7 +41,7 @@ def test_what_probe_cant_have_measured_is_found(gallery: Gallery, database: Data
         "UPDATE items SET rejection_code = 'corrupt', rejection_message = ''": "rejected as 'corrupt' without a known reason",
     }.items():
         with damaged(database, damage) as connection:
-            assert unaccounted(connection, the(item), 39_999).problems == [f"{item}: {problem}"]
+            assert unaccounted(connection, the(item), Settings(max_pixels=39_999)).problems == [f"{item}: {problem}"]
 
 
 def test_the_check_of_measurements_fails(gallery: Gallery, instance: DagsterInstance) -> None:

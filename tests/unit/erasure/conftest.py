@@ -84,11 +84,17 @@ class Album:
 
     def second_sweep(self, item_id: uuid.UUID) -> Erasure:
         """What happens when its time has come."""
-        return sweep_item(self.eraser.log, self.s3, self.bucket, item_id, now=datetime.now(UTC) + self.in_flight)
+        return sweep_item(self.eraser.log, self.s3, self.bucket, item_id, now=datetime.now(UTC) + self.longest)
 
     @property
     def in_flight(self) -> timedelta:
-        return longest_flight(self.eraser.settings)
+        """Of a photo."""
+        return longest_flight(self.eraser.settings, "image")
+
+    @property
+    def longest(self) -> timedelta:
+        """Of anything."""
+        return longest_flight(self.eraser.settings, "video")
 
     def objects(self, prefix: str = "") -> list[str]:
         """Keys of all versions and delete markers, one each."""

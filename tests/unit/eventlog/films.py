@@ -77,7 +77,8 @@ class Film(Life):
         return step_succeeded(self._ref(version, "probe", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
     def frame(self, time_ms: int, version: str = "v1", *, generation: int = 0, recipe: str = "r1") -> Life:
-        return Life(f"derived/{self.item_id}/frames/{recipe}/{version}/{generation}/{time_ms:08d}.jpg")
+        key = f"derived/{self.item_id}/frames/{recipe}/{version}/{generation}/{time_ms:08d}.jpg"
+        return Life(key, bucket=self.bucket)
 
     def extracted(
         self, version: str = "v1", *, times: Sequence[int] = TIMES, generation: int = 0, recipe: str = "r1"
@@ -104,11 +105,13 @@ class Film(Life):
         trace = {"correlation_id": self.upload(version).event_id}
         return step_succeeded(ref, payload, execution=EXECUTION, occurred_at=NOON).model_copy(update=trace)
 
-    def frames_received(self, version: str = "v1", *, times: Sequence[int] = TIMES, **key: Any) -> list[NewEvent]:
+    def frames_received(
+        self, version: str = "v1", *, times: Sequence[int] = TIMES, object_version: str = "f1", **key: Any
+    ) -> list[NewEvent]:
         extracted = self.extracted(version, times=times, **key)
         assert isinstance(extracted.payload, FramesExtracted)
         return [
-            frame_received(extracted, frame, bucket="photos", version_id="f1", etag="e", hour=HOUR)
+            frame_received(extracted, frame, bucket=self.bucket, version_id=object_version, etag="e", hour=HOUR)
             for frame in extracted.payload.frames
         ]
 

@@ -56,15 +56,16 @@ class StepFailedV1(StepFailed):
 
 @dataclass(frozen=True)
 class Life:
-    """One key of bucket `photos`, uploaded by ada. Versions are named by the caller; outcomes are of v1, generation 0,
+    """One key of a bucket, uploaded by ada. Versions are named by the caller; outcomes are of v1, generation 0,
     recipe `r1` unless they say otherwise. `incarnation` counts how often an item of the key was erased before."""
 
     key: str = "uploads/ada/cat.jpg"
     incarnation: int = 0
+    bucket: str = "photos"
 
     @property
     def item_id(self) -> uuid.UUID:
-        return item_id_of("photos", self.key, self.incarnation)
+        return item_id_of(self.bucket, self.key, self.incarnation)
 
     @property
     def stream_id(self) -> str:

@@ -16,7 +16,8 @@ from tests.unit.videos import Videos
 
 def grey(videos: Videos, *, size: str = "320x180", seconds: int = 2) -> Any:
     return videos.make(
-        "-f", "lavfi", "-i", f"color=gray:size={size}:rate=10:duration={seconds}", "-c:v", "libx264", "-preset", "ultrafast", ".mp4"
+        "-f", "lavfi", "-i", f"color=gray:size={size}:rate=10:duration={seconds}",
+        "-c:v", "libx264", "-preset", "ultrafast", ".mp4",
     )  # fmt: skip
 
 

@@ -54,13 +54,17 @@ def order_of_versions(store: EventStore, key: str = KEY) -> list[str]:
         )
 
 
-def test_frames_of_videos_are_no_uploads_though_their_objects_are_told_of_alike(bucket: UploadBucket, store: EventStore) -> None:
+def test_frames_of_videos_are_no_uploads_though_their_objects_are_told_of_alike(
+    bucket: UploadBucket, store: EventStore
+) -> None:
     """Nothing is imported for them, and nothing is missed in the part of the bucket that is compared."""
     film = Film()
     bucket.put(KEY)
     assert reconcile(bucket, store) == 1
     in_bucket = {"bucket": bucket.name}
-    arrived = [event.model_copy(update={"payload": event.payload.model_copy(update=in_bucket)}) for event in film.frames_received()]
+    arrived = [
+        event.model_copy(update={"payload": event.payload.model_copy(update=in_bucket)}) for event in film.frames_received()
+    ]
     store.append(arrived)
     bucket.put(film.frame(480).key)
     assert difference(bucket, store) == Difference()
