@@ -4,8 +4,7 @@ An answer is a line of JSON. A picture's line is followed by its bytes.
 
     {"progress": 0.31}
     {"picture": {"timecode_ms": 4200, "width": 1920, "height": 1080}, "bytes": 301822}
-    {"shots": 12, "poster_ms": 4200}        the last one, or
-    {"error": "corrupt", "message": "…"}
+    {"shots": 12, "poster_ms": 4200}        the last one
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""A video track: opened with the one demuxer that it may have, decoded past what is broken.
-
-FFmpeg's demuxers open further files when a file says so. Here there is no way to one: the demuxer is given, every open is
-refused, and the process has no descriptor left for it.
-"""
+"""A video track, decoded past what is broken."""
 
 from __future__ import annotations
 
@@ -12,15 +8,13 @@ from typing import IO, Any
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from lambdas.runtime.contract import ErrorCode
 from lambdas.runtime.step import StepError
+from lambdas.runtime.video.container import open_video
 
-_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
-_BUFFER_BYTES = 256 * 1024
 _LARGE_PIXELS = 10_000_000
 _THREADS_OF_LARGE = 2
 """Each thread holds pictures of its own."""
@@ -31,19 +25,12 @@ class Track:
 
     def __init__(self, file: IO[bytes], demuxer: str, max_pixels: int) -> None:
         """Raises StepError CORRUPT, UNSAFE or UNSUPPORTED_FORMAT if there is none to decode."""
-        self._container = _open(file, demuxer)
-        tracks = [stream for stream in self._container.streams.video if not stream.disposition & _NO_VIDEO]
-        if not tracks or tracks[0].codec_context is None:
-            raise StepError(ErrorCode.UNSUPPORTED_FORMAT, "the file has no video track that can be decoded")
-        self._stream: VideoStream = tracks[0]
+        self._container, self._stream = open_video(file, demuxer, max_pixels)
         base = self._stream.time_base
         if not base:
             raise StepError(ErrorCode.CORRUPT, "the video track has no clock")
         self.unit_ms = float(base * 1000)
         self.pixels = self._stream.width * self._stream.height
-        decoder = self._stream.codec_context
-        decoder.options = {"max_pixels": str(max_pixels)}
-        self._stream.thread_type = "AUTO"
         if self.pixels > _LARGE_PIXELS:
             self._stream.thread_count = _THREADS_OF_LARGE
 
@@ -94,31 +81,3 @@ class Track:
             if packet is None:
                 return
             yield packet
-
-
-class _ReferenceError(Exception):
-    pass
-
-
-def _open_nothing(url: str, flags: int, options: dict[str, str]) -> Any:
-    raise _ReferenceError
-
-
-def _open(file: IO[bytes], demuxer: str) -> InputContainer:
-    try:
-        container = av.open(
-            file,
-            format=demuxer,
-            options={"max_streams": "100", "protocol_whitelist": "none", "format_whitelist": demuxer},
-            buffer_size=_BUFFER_BYTES,
-            io_open=_open_nothing,
-            metadata_errors="replace",
-        )
-    except _ReferenceError:
-        raise StepError(ErrorCode.UNSAFE, "the video's data is in another file, which is never opened") from None
-    except (MemoryError, av.MemoryError):
-        raise
-    except (av.FFmpegError, ValueError) as error:
-        raise StepError(ErrorCode.CORRUPT, "FFmpeg can't read the video file") from error
-    assert isinstance(container, InputContainer)
-    return container

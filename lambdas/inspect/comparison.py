@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -72,7 +73,8 @@ def _views(
             if format is None:
                 raise StepError(ErrorCode.UNSUPPORTED_FORMAT, "the file is no video of an accepted format")
             order = {"demuxer": format.demuxer, "max_pixels": request.max_pixels, "times_ms": times_ms}
-            yield from answers("lambdas.inspect.views", order, file.fileno(), deadline)
+            for view, _ in answers("lambdas.inspect.views", json.dumps(order), file.fileno(), deadline):
+                yield view
 
 
 def _match(bucket: str, frame: FrameToFind, view: dict[str, Any], rotation: int, storage: Storage) -> FrameMatch:

@@ -5,6 +5,7 @@ No step: it is invoked directly with an InspectionRequest as JSON, answers with 
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -72,5 +73,6 @@ def _facts(request: InspectionRequest, key: str, storage: Storage, deadline: flo
         path = folder / "segment"
         storage.download_key(request.bucket, key, path, request.max_bytes)
         with path.open("rb") as file:
-            (facts,) = answers("lambdas.inspect.segment", {"max_pixels": request.max_pixels}, file.fileno(), deadline)
+            order = json.dumps({"max_pixels": request.max_pixels})
+            ((facts, _),) = answers("lambdas.inspect.segment", order, file.fileno(), deadline)
     return facts

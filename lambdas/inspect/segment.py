@@ -5,8 +5,9 @@ A process of its own (lambdas/runtime/video/isolation.py): a segment that was co
 
 from __future__ import annotations
 
+import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from lambdas.runtime.video.container import open_video
-from lambdas.runtime.video.isolation import answer_isolated
+from lambdas.runtime.video.isolation import answer_isolated, say
 
 _MEMORY_BYTES = 1_600_000_000
 _DEMUXER = "mov"
@@ -25,11 +26,11 @@ _LEAST_DECODED = 0.9
 """Of the pictures. What a source has that doesn't decode, a copy of it has too."""
 
 
-def examine(file: IO[bytes], order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The fields of SegmentFacts, but for its key. Raises StepError as open_video does."""
+def examine(file: IO[bytes], order: str) -> None:
+    """Says the fields of SegmentFacts, but for its key. Raises StepError as open_video does."""
     first = _index_comes_first(file)
     file.seek(0)
-    container, video = open_video(file, _DEMUXER, order["max_pixels"])
+    container, video = open_video(file, _DEMUXER, json.loads(order)["max_pixels"])
     audio = next((stream for stream in container.streams.audio if stream.codec_context), None)
     picture, sound = _Picture(video), _Sound(audio) if audio else None
     for packet in _packets(container, [stream for stream in (video, audio) if stream]):
@@ -40,7 +41,7 @@ def examine(file: IO[bytes], order: Mapping[str, Any]) -> Iterator[dict[str, Any
     facts = picture.facts() | {"faststart": first, "problem": picture.problem() or (sound.problem() if sound else None)}
     if sound:
         facts |= sound.facts(picture.begins_ms)
-    yield facts
+    say(facts)
 
 
 def _index_comes_first(file: IO[bytes]) -> bool:

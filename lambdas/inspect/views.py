@@ -7,8 +7,9 @@ a second before and after, None where there is none. Times ascend and count from
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import IO, Any
 
@@ -20,7 +21,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from lambdas.runtime.video.container import open_video
-from lambdas.runtime.video.isolation import answer_isolated
+from lambdas.runtime.video.isolation import answer_isolated, say
 
 _Timed = tuple[float, VideoFrame]
 """A picture after its time in milliseconds, by the container's clock."""
@@ -39,12 +40,14 @@ _SOUND_PACKETS = 2_000
 """Of both tracks, in which the beginning of the sound is looked for: a minute and more."""
 
 
-def look(file: IO[bytes], order: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def look(file: IO[bytes], order: str) -> None:
     """Raises StepError as open_video does."""
-    container, video = open_video(file, order["demuxer"], order["max_pixels"])
-    yield {"audio_offset_ms": _audio_offset_ms(container, video)}
-    if order["times_ms"]:
-        yield from _Views(container, video).at(order["times_ms"])
+    asked = json.loads(order)
+    container, video = open_video(file, asked["demuxer"], asked["max_pixels"])
+    say({"audio_offset_ms": _audio_offset_ms(container, video)})
+    if asked["times_ms"]:
+        for view in _Views(container, video).at(asked["times_ms"]):
+            say(view)
 
 
 def _audio_offset_ms(container: InputContainer, video: VideoStream) -> float | None:

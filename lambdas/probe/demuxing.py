@@ -216,10 +216,12 @@ def _seconds(ticks: int | None, unit: Fraction | None) -> float | None:
 
 
 def _tagged_seconds(stream: Stream) -> float | None:
-    """Matroska has a duration of the whole only; its writers add those of the tracks as tags, `00:00:02.000000000`."""
+    """Matroska has a duration of the whole only; its writers add when each track ends as tags, `00:00:02.000000000`, from the
+    file's zero on and not from the track's first picture."""
     tag = next((value for name, value in stream.metadata.items() if name.upper().startswith("DURATION")), "")
     found = re.fullmatch(r"(\d{2,4}):(\d\d):(\d\d(?:\.\d{1,9})?)", tag)
-    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
+    begun = float(stream.start_time * stream.time_base) if stream.start_time and stream.time_base else 0.0
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) - begun if found else None
 
 
 def _ratio(value: Fraction | None) -> list[int] | None:

@@ -20,15 +20,14 @@ from lambdas.runtime.step import StepError
 from lambdas.segment.ffmpeg_process import Sandbox, Source
 from lambdas.segment.layers import Layers
 from lambdas.segment.mp4 import Mp4, read_mp4
-from lambdas.segment.shots import Cuts
+from lambdas.segment.shots import EARLY_MS, Cuts
 from lambdas.segment.source import Mode, SourceFacts
 
 _PATTERN = "segment_%03d.mp4"
 _LIST = "segments.csv"
+_TIMES = "times.txt"
 _MOST_SEGMENTS = 10_000
 """An argument of a command may have 128 KB."""
-_EARLY_US = 600
-"""A picture is at a cut if it is at most so much before it: cuts are in milliseconds, pictures' times are finer."""
 _AUDIO_BITRATE = "160k"
 _HIGHEST_SAMPLE_RATE = 48_000
 _NO_PICTURES = "the file has no pictures that can be read"
@@ -79,18 +78,14 @@ def cut(
         raise StepError(ErrorCode.STEP_ERROR, f"{len(cuts):,} segments are planned; the limit is {_MOST_SEGMENTS:,}", False)
     wanted = [start for start, _ in cuts[1:]]
     run = _Run(source, sandbox, facts, mode, encoding)
-    offset = 0
-    begun = run.begun(wanted, offset, on_progress)
-    if begun[0] > 1000 / facts.video.frame_rate:
-        offset = begun[0]  # so much sound comes before the first picture, from which plans count
-        begun = run.begun(wanted, offset, on_progress)
-    if _may_be_too_many([start + offset for start in wanted], begun):
-        wanted, offset = _first_at_or_after(wanted, run.possible_starts()), begun[0]
-        begun = run.begun(wanted, offset, on_progress)
-    starts = [start - begun[0] for start in begun]
-    segments = _segments(sandbox.folder, starts, facts.video.duration_ms)
-    _verify(segments, facts, wanted, mode)
-    return segments
+    first, starts = run.starts(wanted, on_progress)
+    if _may_be_too_many(wanted, starts):
+        wanted = _first_at_or_after(wanted, run.possible_starts())
+        first, starts = run.starts(wanted, on_progress)
+    files = [sandbox.folder / (_PATTERN % index) for index in range(len(starts))]
+    made = _verified(files, len(wanted) + 1, mode)
+    end = _end(starts[-1], first, made[-1], facts)
+    return tuple(Segment(*each) for each in zip(files, starts, [*starts[1:], end], strict=True))
 
 
 @dataclass(frozen=True)
@@ -101,42 +96,47 @@ class _Run:
     mode: Mode
     encoding: Encoding
 
-    def begun(self, wanted: Sequence[int], offset: int, on_progress: Callable[[float], None]) -> list[int]:
-        """Cut where it is wanted, `offset` later. The answer is when each segment's first picture is, by the file's own time.
+    def starts(self, wanted: Sequence[int], on_progress: Callable[[float], None]) -> tuple[int, list[int]]:
+        """Cut. The answer is when the first picture is, by the file's own time, and when each segment's first one is after it.
         Files of an earlier run that are no part of it are gone."""
         for path in self.sandbox.folder.glob("segment_*.mp4"):
             path.unlink()
-        self.sandbox.run(self.source, self._output([start + offset for start in wanted], offset), on_progress)
+        self.sandbox.run(self.source, self._output(wanted), on_progress)
         with (self.sandbox.folder / _LIST).open(newline="") as file:
-            begun = [round(float(start) * 1000) for _, start, _ in csv.reader(file)]
+            begun = [float(start) * 1000 for _, start, _ in csv.reader(file)]
         if not begun:
             raise StepError(ErrorCode.CORRUPT, _NO_PICTURES)
-        return [begun[0] + round(_read(self.sandbox.folder / (_PATTERN % 0)).first_picture_ms), *begun[1:]]
+        # The first segment begins with its sound, if that comes first; the others with a keyframe.
+        first = begun[0] + _read(self.sandbox.folder / (_PATTERN % 0)).first_picture_ms
+        return round(first), [0, *(round(start - first) for start in begun[1:])]
 
     def possible_starts(self) -> list[int]:
         """When there is a keyframe, or a picture if video is encoded, in milliseconds since the first, ascending."""
-        listing = self.source.input()["V:0"].output(
-            "pictures.txt",
-            f="framecrc",
-            c="copy",
-            avoid_negative_ts="disabled",
-            **({} if self.mode is Mode.ENCODED else {"bsf:v": "noise=drop=not(key)"}),
-        )
+        times = self._times({} if self.mode is Mode.ENCODED else {"bsf:v": "noise=drop=not(key)"})
+        return sorted(round(time - min(times)) for time in times)
+
+    def _times(self, options: dict[str, Any]) -> list[float]:
+        """Of pictures, in milliseconds by the file's own time, in the order in which they are stored."""
+        listing = self.source.input()["V:0"].output(_TIMES, f="framecrc", c="copy", avoid_negative_ts="disabled", **options)
         self.sandbox.run(self.source, listing)
         unit, times = 0.0, []
-        with (self.sandbox.folder / "pictures.txt").open() as file:
+        with (self.sandbox.folder / _TIMES).open() as file:
             for line in file:
                 if line.startswith("#tb 0:"):
                     numerator, denominator = line.removeprefix("#tb 0:").split("/")
                     unit = 1000 * int(numerator) / int(denominator)
                 elif not line.startswith("#"):
                     times.append(int(line.split(",")[2]) * unit)
-        return sorted(round(time - min(times)) for time in times)
+        (self.sandbox.folder / _TIMES).unlink()
+        if not times:
+            raise StepError(ErrorCode.CORRUPT, _NO_PICTURES)
+        return times
 
-    def _output(self, wanted: Sequence[int], offset: int) -> Any:
-        seconds = ",".join(f"{(start * 1000 - _EARLY_US) / 1e6:.4f}" for start in wanted)
+    def _output(self, wanted: Sequence[int]) -> Any:
         opened = self.source.input()
         encodes = self.mode is Mode.ENCODED
+        # The segment muxer counts from the first picture, keyframes are forced by the file's own time.
+        offset = self._times({"frames:v": 1})[0] if encodes else 0
         streams = [self._picture(opened, offset) if encodes else opened["V:0"]]
         options: dict[str, Any] = {"c:v": "copy"}
         if encodes:
@@ -150,7 +150,7 @@ class _Run:
                 "audio_preload": round(_AHEAD_OF_TIME.get(self.encoding.preset, 2) / self.facts.video.frame_rate * 1e6),
             }
             if wanted:
-                options["force_key_frames:v"] = seconds
+                options["force_key_frames:v"] = _seconds(wanted, offset)
         if self.facts.video.audio:
             streams.append(opened["a:0"])
             options |= self._sound()
@@ -166,11 +166,11 @@ class _Run:
             avoid_negative_ts="disabled",  # shifted times don't meet segment_times
             map_metadata=-1,
             map_chapters=-1,
-            **({"segment_times": seconds} if wanted else {"segment_time": 10**6}),
+            **({"segment_times": _seconds(wanted)} if wanted else {"segment_time": 10**6}),
             **options,
         )
 
-    def _picture(self, opened: Any, offset: int) -> Any:
+    def _picture(self, opened: Any, offset: float) -> Any:
         """As it is shown: ffmpeg has turned it upright already."""
         video = opened["V:0"]
         if self.facts.video.hdr:
@@ -201,38 +201,43 @@ class _Run:
         }
 
 
+def _seconds(wanted: Sequence[int], offset: float = 0) -> str:
+    return ",".join(f"{(start - EARLY_MS + offset) / 1000:.4f}" for start in wanted)
+
+
 def _may_be_too_many(wanted: Sequence[int], starts: Sequence[int]) -> bool:
-    """Whether a start may be one that nobody wants, both by the file's own time. After two cuts that fall on one keyframe the muxer, which counts, takes
-    the next keyframe for the second of them."""
-    return any(cut * 1000 - _EARLY_US <= start * 1000 for cut, start in zip(wanted[1:], starts[1:-1], strict=False))
+    """Whether a start may be one that nobody wants. After two cuts that fall on one keyframe the muxer, which counts, takes the
+    next keyframe for the second of them."""
+    return any(cut - EARLY_MS <= start for cut, start in zip(wanted[1:], starts[1:-1], strict=False))
 
 
 def _first_at_or_after(wanted: Sequence[int], possible: Sequence[int]) -> list[int]:
     """The starts that the wanted ones really fall on, each once. What has none goes into the last segment."""
-    at = (bisect_left(possible, start) for start in wanted)
+    at = (bisect_left(possible, start - EARLY_MS) for start in wanted)
     return sorted({possible[index] for index in at if index < len(possible)} - {0})
 
 
-def _segments(folder: Path, starts: Sequence[int], duration_ms: int) -> tuple[Segment, ...]:
-    ends = [*starts[1:], max(duration_ms, starts[-1] + 1)]
-    return tuple(Segment(folder / (_PATTERN % index), *bounds) for index, bounds in enumerate(zip(starts, ends, strict=True)))
-
-
-def _verify(segments: Sequence[Segment], facts: SourceFacts, wanted: Sequence[int], mode: Mode) -> None:
-    if len(segments) > len(wanted) + 1:
-        raise _not_as_planned(f"{len(segments)} segments were made where {len(wanted) + 1} were planned")
-    duration_ms = facts.video.duration_ms
-    for number, segment in enumerate(segments, 1):
-        made = _read(segment.path)
-        if not made.plays_in_browsers and mode is not Mode.ENCODED:
-            raise NotPlayable
+def _verified(files: Sequence[Path], planned: int, mode: Mode) -> list[Mp4]:
+    if len(files) > planned:
+        raise _not_as_planned(f"{len(files)} segments were made where {planned} were planned")
+    segments = [_read(path) for path in files]
+    if mode is not Mode.ENCODED and not all(segment.plays_in_browsers for segment in segments):
+        raise NotPlayable
+    for number, made in enumerate(segments, 1):
         if not (made.pictures and made.begins_with_keyframe and made.plays_in_browsers and made.index_first):
             raise _not_as_planned(f"segment {number} doesn't begin with a keyframe, or browsers can't play it")
-    end_ms = segments[-1].start_ms + made.duration_ms
-    if end_ms < duration_ms - min(max(500, duration_ms / 100), 2000):
+    return segments
+
+
+def _end(last_start: int, first_picture: int, last: Mp4, facts: SourceFacts) -> int:
+    """When the last segment ends: where probe says that the video does, unless its pictures end elsewhere."""
+    expected, shown = facts.video.duration_ms, last_start + last.shown_ms
+    reached = first_picture + last_start + last.duration_ms
+    if reached < expected - min(max(500, expected / 100), 2000):
         raise StepError(
-            ErrorCode.TRUNCATED, f"the file's pictures and sound end at {end_ms / 1000:.1f} s of {duration_ms / 1000:.1f} s"
+            ErrorCode.TRUNCATED, f"the file's pictures and sound end at {reached / 1000:.1f} s of {expected / 1000:.1f} s"
         )
+    return expected if abs(shown - expected) <= 1000 / facts.video.frame_rate else max(round(shown), last_start + 1)
 
 
 def _read(path: Path) -> Mp4:
@@ -243,4 +248,4 @@ def _read(path: Path) -> Mp4:
 
 
 def _not_as_planned(what: str) -> StepError:
-    return StepError(ErrorCode.STEP_ERROR, what)
+    return StepError(ErrorCode.STEP_ERROR, what, False)

@@ -16,7 +16,7 @@ from lambdas.runtime.video.formats import sniff_video
 from lambdas.segment.cutting import Encoding, NotPlayable, Segment, cut
 from lambdas.segment.ffmpeg_process import Deadline, Sandbox, Source
 from lambdas.segment.layers import write_layers
-from lambdas.segment.shots import Cuts, cuts_at_shots, find_shots
+from lambdas.segment.shots import EARLY_MS, Cuts, cuts_at_shots, find_shots
 from lambdas.segment.source import Mode, SourceFacts
 
 _HEAD_BYTES = 512
@@ -172,7 +172,9 @@ def _text(segment: Segment, cuts: Cuts, texts: tuple[str, ...] | None) -> str | 
     """The text over the segment: that of the last planned cut at or before its first picture."""
     if texts is None or len(texts) == 1:
         return texts[0] if texts else None
-    return next(text for (start, _), text in reversed(list(zip(cuts, texts, strict=True))) if start <= segment.start_ms + 1)
+    return next(
+        text for (start, _), text in reversed(list(zip(cuts, texts, strict=True))) if start <= segment.start_ms + EARLY_MS
+    )
 
 
 handler = lambda_handler("segment", process)

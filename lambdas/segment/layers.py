@@ -12,10 +12,9 @@ import ffmpeg
 from PIL import Image
 
 from lambdas.segment.overlay import render
-from lambdas.segment.shots import Cuts
+from lambdas.segment.shots import EARLY_MS, Cuts
 
 _LIST = "layers.ffconcat"
-_EARLY_MS = 1  # a picture belongs to the segment whose planned start it misses by less
 Box = tuple[int, int, int, int]
 _NOTHING: Box = (0, 0, 2, 2)
 
@@ -29,7 +28,7 @@ class Layers:
     x: int
     y: int
 
-    def over(self, folder: Path, video: Any, offset_ms: int) -> Any:
+    def over(self, folder: Path, video: Any, offset_ms: float) -> Any:
         """The video, a stream of ffmpeg-python that begins at `offset_ms`, with each text over its segment."""
         if len(self.files) == 1:
             layer = ffmpeg.input(self.files[0], f="png_pipe", protocol_whitelist="file")
@@ -37,7 +36,7 @@ class Layers:
             entries = zip(self.files, self.durations_ms, strict=True)
             lines = (f"file {name}\noption framerate 1000\nduration {ms / 1000:.3f}\n" for name, ms in entries)
             (folder / _LIST).write_text("ffconcat version 1.0\n" + "".join(lines))
-            layer = ffmpeg.input(_LIST, f="concat", safe=0, protocol_whitelist="file", itsoffset=offset_ms / 1000)
+            layer = ffmpeg.input(_LIST, f="concat", safe=0, protocol_whitelist="file", itsoffset=f"{offset_ms / 1000:.4f}")
         return video.overlay(layer, x=self.x, y=self.y, eof_action="repeat")
 
 
@@ -50,7 +49,7 @@ def write_layers(folder: Path, texts: Sequence[str], cuts: Cuts, width: int, hei
     union = reduce(_both, boxes)
     for name, box in zip(files, boxes, strict=True):
         _enlarge(folder / name, box, union)
-    ends = [end - _EARLY_MS for _, end in cuts]
+    ends = [end - EARLY_MS for _, end in cuts]
     durations = tuple(end - start for start, end in zip([0, *ends], ends, strict=False))
     return Layers(files, durations, union[0], union[1])
 

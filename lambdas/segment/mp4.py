@@ -16,10 +16,11 @@ _PROFILES_OF_BROWSERS = frozenset({66, 77, 88, 100})
 
 @dataclass(frozen=True)
 class Mp4:
-    """`duration_ms` is the longest track's; `first_picture_ms` is later than 0 if there is sound before it.
-    `begins_with_keyframe` is about that picture."""
+    """`duration_ms` is the longest track's, `shown_ms` how long the pictures are shown. `first_picture_ms` is later than 0 if
+    there is sound before it; `begins_with_keyframe` is about that picture."""
 
     duration_ms: float
+    shown_ms: float
     first_picture_ms: float
     pictures: int
     begins_with_keyframe: bool
@@ -44,11 +45,14 @@ def read_mp4(path: Path) -> Mp4:
     if b"moov" not in order:
         raise LookupError("moov")
     track = _video_track(movie)
-    table = _only(_only(_only(track, b"mdia"), b"minf"), b"stbl")
+    media = _only(track, b"mdia")
+    table = _only(_only(media, b"minf"), b"stbl")
     timescale, duration = _timing(_only(movie, b"mvhd"))
+    media_timescale, media_duration = _timing(_only(media, b"mdhd"))
     keyframes = next(_boxes(table, b"stss"), None)  # absent where every picture is one
     return Mp4(
         duration_ms=1000 * duration / timescale,
+        shown_ms=1000 * media_duration / media_timescale,
         first_picture_ms=1000 * _empty_edit(track) / timescale,
         pictures=unpack_from(">I", _only(table, b"stsz"), 8)[0],
         begins_with_keyframe=keyframes is None or _first(keyframes) == 1,

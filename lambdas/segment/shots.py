@@ -12,7 +12,10 @@ from lambdas.runtime.step import StepError
 from lambdas.segment.ffmpeg_process import Sandbox, Source
 
 Cuts = tuple[tuple[int, int], ...]
-"""Start and end of each segment in milliseconds since the first picture: the first starts at 0, each other where the one before it ends."""
+"""Start and end of each segment in milliseconds since the first picture, without gap or overlap."""
+
+EARLY_MS = 2
+"""A picture is at a cut if it is at most so much before it: times are rounded on their way from file to file."""
 
 _WIDTH = 320
 _THRESHOLD = 10  # scdet's own default, of 100

@@ -51,9 +51,9 @@ class Style:
 PICTURES = Style("previews/pictures/", cell_px=136, columns=4, most_pictures=24)
 BOXES = Style("previews/boxes/", cell_px=280, columns=2, most_pictures=12, choose=boxed)
 """Pictures with what was detected on them, large enough for its labels."""
-FRAMES = Style("previews/frames/", cell_px=184, columns=3, most_pictures=24, choose=frames, caption_lines=1)
+FRAMES = Style("previews/frames/", cell_px=176, columns=3, most_pictures=24, choose=frames, caption_lines=1)
 """Frames of videos, each with its time."""
-SEGMENTS = Style("previews/segments/", cell_px=184, columns=3, most_pictures=24, choose=segments, caption_lines=2)
+SEGMENTS = Style("previews/segments/", cell_px=176, columns=3, most_pictures=24, choose=segments, caption_lines=2)
 """Segments, each with a frame of it, its times and its text."""
 
 

@@ -29,14 +29,15 @@ image_pipeline = define_asset_job(
     "image_pipeline",
     selection=_work_of(IMAGE_PIPELINE),
     tags={PIPELINE_TAG: "image"},
-    description="Everything that is due for the photos of an hour: probe, thumbnails, analyses, embeddings, and their checks.",
+    description="What is due of an hour: the probe of every upload; thumbnails, analyses and embeddings of photos and of frames"
+    " of videos; and their checks.",
 )
 
 detection_pipeline = define_asset_job(
     "detection_pipeline",
     selection=_work_of(DETECTION_PIPELINE),
     tags={PIPELINE_TAG: "detection"},
-    description="Objects in the photos of an hour that have thumbnails, and their checks.",
+    description="Objects in the photos and frames of an hour that have thumbnails, and their checks.",
 )
 
 video_pipeline = define_asset_job(

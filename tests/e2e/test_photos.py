@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
+from media_assets.steps.catalogue import PIPELINES, STEPS
 from tests.e2e.conftest import SAMPLES, RunningStack
 
 pytestmark = pytest.mark.timeout(600)
@@ -117,10 +118,10 @@ def test_status_counts_items_steps_and_queues(running: RunningStack, album: list
 
     assert status["items"]["done"] >= 5
     assert status["items"]["rejected"] >= 3
-    assert set(status["steps"]) == {"probe", "thumbnail", "analyze", "embed", "detect"}
+    assert set(status["steps"]) == set(STEPS)
     assert status["steps"]["embed"]["dead"] == 0
     assert status["queues"]["uploads_dead_letters"] == {"waiting": 0, "in_flight": 0}
-    assert {run["job"] for run in status["runs"]} <= {"image_pipeline", "detection_pipeline"}
+    assert {run["job"] for run in status["runs"]} <= {f"{pipeline}_pipeline" for pipeline in PIPELINES}
     assert status["rejections"]["unsupported_format"] >= 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,20 +49,31 @@ def studio(running: RunningStack, videos: Videos, tmp_path_factory: pytest.TempP
     (folder / "playlist.mp4").write_text(PLAYLIST)
     film = f"uploads/{USER}/film.mp4"
     running.put(film, long_film(videos).read_bytes())
-    uploads = running.json("upload", folder, "--user", USER, "--wait", expect=1)
-
-    written = running.json("segment", film, "--fixed", "8", "--text", WORDS, "--detach")["job_id"]
-    copied = running.json("segment", film, "--random", "3", "6", "--seed", "x", "--detach")["job_id"]
-    left = kill_the_task_in_mid_encode(running, written)
-    query = "SELECT 1 FROM jobs WHERE job_id = ANY(%s::uuid[]) AND state IN ('completed', 'failed')"
-    running.eventually(lambda: len(running.sql(query, [written, copied])) == 2)
+    with ThreadPoolExecutor() as pool:
+        uploading = pool.submit(running.json, "upload", folder, "--user", USER, "--wait", expect=1)
+        running.eventually(lambda: running.sql("SELECT 1 FROM items WHERE key = %s AND kind = 'video'", film))
+        written = running.json("segment", film, "--fixed", "8", "--text", WORDS, "--detach")["job_id"]
+        copied = running.json("segment", film, "--random", "3", "6", "--seed", "x", "--detach")["job_id"]
+        left = kill_the_task_in_mid_encode(running, written)
+        running.eventually(lambda: nothing_is_pending(running, film))
     return Studio(
-        {Path(each["path"]).name: each for each in uploads},
+        {Path(each["path"]).name: each for each in uploading.result()},
         film,
         running.json("job", written),
         running.json("job", copied),
         left,
     )
+
+
+def nothing_is_pending(running: RunningStack, video: str) -> bool:
+    """Of the video, of its frames, and of jobs about it."""
+    query = """
+        WITH video AS (SELECT item_id FROM items WHERE key = %s)
+        SELECT 1 FROM steps WHERE state = 'pending' AND item_id IN (
+            SELECT item_id FROM video UNION SELECT i.item_id FROM items i JOIN video v ON i.parent_item_id = v.item_id
+            UNION SELECT job_id FROM jobs JOIN video USING (item_id))
+    """
+    return not running.sql(query, video)
 
 
 def long_film(videos: Videos) -> Path:
@@ -120,24 +132,25 @@ def test_a_video_alone_gives_a_poster_moments_and_segments(running: RunningStack
 
 def test_search_finds_a_moment(running: RunningStack, studio: Studio) -> None:
     key = str(studio.uploads["bunny.mp4"]["key"])
-    [poster] = [frame for frame in running.json("show", key)["video"]["frames"] if frame["is_poster"]]
-    summary = running.json("show", poster["item_id"])["analysis"]["summary"]
+    query = """SELECT f.item_id, f.timecode_ms, a.summary FROM items v JOIN items f ON f.parent_item_id = v.item_id
+        JOIN analyses a ON a.item_id = f.item_id WHERE v.key = %s AND f.is_poster"""
+    [(poster, timecode_ms, summary)] = running.sql(query, key)
 
     hits = running.json("search", summary, "--limit", "5")
 
-    [moment] = [hit for hit in hits if hit["item_id"] == poster["item_id"]]
-    assert (moment["parent_key"], moment["timecode_ms"]) == (key, poster["timecode_ms"])
+    [moment] = [hit for hit in hits if hit["item_id"] == str(poster)]
+    assert (moment["parent_key"], moment["timecode_ms"]) == (key, timecode_ms)
     assert moment["score"] > 0.9
-    assert f"in {key} at 0:{poster['timecode_ms'] // 1000:02}" in running.cli("search", summary, "--limit", "5").stdout
+    assert f"in {key} at 0:{timecode_ms // 1000:02}" in running.cli("search", summary, "--limit", "5").stdout
 
 
 def test_what_is_no_video_says_why(studio: Studio) -> None:
     assert {name: (each["state"], each["code"]) for name, each in studio.uploads.items()} == {
         "bunny.mp4": ("done", None),
         "cut off.mp4": ("rejected", "truncated"),
-        "playlist.mp4": ("rejected", "unsafe"),
+        "playlist.mp4": ("rejected", "unsupported_format"),
     }
-    assert all(each["message"] for each in studio.uploads.values() if each["state"] == "rejected")
+    assert "a playlist (HLS)" in studio.uploads["playlist.mp4"]["message"]
 
 
 def test_a_job_whose_task_was_killed_ends_as_planned_and_once(running: RunningStack, studio: Studio) -> None:
@@ -187,15 +200,14 @@ def test_the_ui_shows_frames_and_segments(running: RunningStack, studio: Studio)
     assert sum(each.get("frames", 0) for each in frames) >= 2
     assert sum(each.get("videos", 0) for each in frames) >= 2
     assert sum(each.get("segments", 0) for each in segments) >= 3 + len(studio.copied["segments"])
-    assert sum(each.get("jobs_completed", 0) for each in segments) == 2
+    assert sum(each.get("jobs_completed", 0) for each in segments) >= 2
     modes = " ".join(each.get("modes", "") for each in segments)
     assert "copied" in modes
     assert "encoded" in modes
-    for each in (*frames, *segments):
-        if each["processed"]:
-            address = each["contact_sheet"].removeprefix("![contact sheet](").removesuffix(")")
-            bucket, key = address.removeprefix(running.environment["AWS_ENDPOINT_URL"] + "/").split("/", 1)
-            assert running.s3().head_object(Bucket=bucket, Key=key)["ContentType"] == "image/jpeg"
+    for newest in (next(each for each in made if each["processed"]) for made in (frames, segments)):
+        address = newest["contact_sheet"].removeprefix("![contact sheet](").removesuffix(")")
+        bucket, key = address.removeprefix(running.environment["AWS_ENDPOINT_URL"] + "/").split("/", 1)
+        assert running.s3().head_object(Bucket=bucket, Key=key)["ContentType"] == "image/jpeg"
 
 
 def test_erasing_a_video_erases_its_frames_and_segments(running: RunningStack, studio: Studio) -> None:

@@ -101,6 +101,12 @@ def test_a_track_of_sound_that_goes_on_does_not_lengthen_the_video(videos: Video
         assert measure(longer.read_bytes())["video"]["duration_ms"] == 2000
 
 
+def test_pictures_that_begin_after_the_sound_last_no_longer_for_it(videos: Videos) -> None:
+    pictures, sound = ("-itsoffset", "0.75", "-i", str(videos("silent"))), ("-i", str(videos("mp4")))
+    late = videos.make(*pictures, *sound, "-map", "0:v", "-map", "1:a", "-c", "copy", ".mkv")
+    assert measure(late.read_bytes())["video"]["duration_ms"] == 2000
+
+
 def test_only_the_header_of_a_large_video_is_read(videos: Videos) -> None:
     padding = (30_000_000).to_bytes(4, "big") + b"free" + bytes(30_000_000 - 8)
     first, last = videos("mp4").read_bytes() + padding, videos("moov_last").read_bytes()

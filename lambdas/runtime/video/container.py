@@ -31,7 +31,7 @@ def open_video(file: IO[bytes], demuxer: str, max_pixels: int) -> tuple[InputCon
     av.logging.set_level(None)
     container = _open(file, demuxer)
     tracks = [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
-    if not tracks or tracks[0].codec_context is None or not tracks[0].time_base:
+    if not tracks or tracks[0].codec_context is None:
         raise StepError(ErrorCode.UNSUPPORTED_FORMAT, "the file has no video track that can be decoded")
     tracks[0].codec_context.options = {"max_pixels": str(max_pixels)}
     tracks[0].thread_type = "AUTO"

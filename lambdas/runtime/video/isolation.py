@@ -2,7 +2,7 @@
 
 Decoders are large programs in C. One that crashes, hangs or grows takes a process with it that has no environment, no
 credentials, no other file and nobody else's work. It says what it finds in lines of JSON on its standard output; the last of
-them is `{"done": true}` or `{"error": <ErrorCode>, "message": …}`.
+them is `{"done": true}` or `{"error": <ErrorCode>, "message": …}`. Starting it costs a quarter of a second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 from lambdas.runtime.contract import ErrorCode
 from lambdas.runtime.step import StepError
@@ -30,8 +30,9 @@ _PASSED_ON = ("LD_LIBRARY_PATH",)
 """Where Lambda's interpreter finds its own library."""
 
 
-def answers(module: str, order: Mapping[str, Any], source: int, deadline: float) -> Iterator[dict[str, Any]]:
-    """What `python -m module` says of an order, line by line. The process ends with the iteration, whoever ends it.
+def answers(module: str, order: str, source: int, deadline: float) -> Iterator[tuple[dict[str, Any], IO[bytes]]]:
+    """What `python -m module` says of an order, and after each line what it says next, so that bytes that follow a line can be
+    read. The process ends with the iteration, whoever ends it.
 
     `source` is the descriptor of its standard input; `deadline` is by time.monotonic(). Raises StepError: what the process
     found, TIMEOUT, or CRASHED.
@@ -40,7 +41,7 @@ def answers(module: str, order: Mapping[str, Any], source: int, deadline: float)
     if seconds <= 0:
         raise _timeout()
     with subprocess.Popen(
-        [sys.executable, "-P", "-s", "-m", module, json.dumps(order), str(int(seconds) + 2)],
+        [sys.executable, "-P", "-s", "-m", module, order, str(int(seconds) + 2)],
         stdin=source,
         stdout=subprocess.PIPE,
         env={
@@ -59,63 +60,65 @@ def answers(module: str, order: Mapping[str, Any], source: int, deadline: float)
             process.kill()
 
 
-def answer_isolated(work: Callable[[Any, Mapping[str, Any]], Iterator[Mapping[str, Any]]], memory_bytes: int) -> None:
-    """The process's own part: bound it, then say what `work` yields of the file on standard input and the order.
+def answer_isolated(work: Callable[[IO[bytes], str], None], memory_bytes: int) -> None:
+    """The process's own part: bound it, then have `work` say what it finds of the file on standard input by the order.
 
     All that is needed has to be imported before: from here on nothing can be opened.
     """
-    order, seconds = json.loads(sys.argv[1]), int(sys.argv[2])
+    order, seconds = sys.argv[1], int(sys.argv[2])
     signal.alarm(seconds)
     for kind, limit in (
         (resource.RLIMIT_DATA, memory_bytes),
         (resource.RLIMIT_CPU, seconds * _PROCESSORS),
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, 3),  # standard input, output and error are
     ):
         resource.setrlimit(kind, (limit, limit))
     try:
         with io.FileIO(0, closefd=False) as file:
             file.seek(0)
-            for found in work(file, order):
-                _say(found)
-        _say({"done": True})
+            work(file, order)
+        say({"done": True})
     except StepError as error:
-        _say({"error": error.code, "message": error.message})
+        say({"error": error.code, "message": error.message})
     except MemoryError:  # PyAV's is one, too
-        _say({"error": ErrorCode.CRASHED, "message": f"decoding takes more than {memory_bytes // 10**6:,} MB of memory"})
+        say({"error": ErrorCode.CRASHED, "message": f"decoding takes more than {memory_bytes // 10**6:,} MB of memory"})
     except Exception as error:  # noqa: BLE001 - its text may quote the file: its kind is told, its place logged
         places = [f"{each.filename}:{each.lineno} {each.name}" for each in traceback.extract_tb(error.__traceback__)]
         print(json.dumps({"unexpected": type(error).__name__, "at": places}), file=sys.stderr)
-        _say({"error": ErrorCode.STEP_ERROR, "message": type(error).__name__})
+        say({"error": ErrorCode.STEP_ERROR, "message": type(error).__name__})
 
 
-def _say(answer: Mapping[str, Any]) -> None:
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+def say(answer: Mapping[str, Any], body: bytes = b"") -> None:
+    """A line, and bytes that follow it."""
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n" + body)
     sys.stdout.buffer.flush()
 
 
-def _read(process: subprocess.Popen[bytes], deadline: float) -> Iterator[dict[str, Any]]:
+def _read(process: subprocess.Popen[bytes], deadline: float) -> Iterator[tuple[dict[str, Any], IO[bytes]]]:
     assert process.stdout is not None
     while line := process.stdout.readline(_LONGEST_LINE):
         try:
             answer = json.loads(line)
         except ValueError:
-            raise _crashed("it wrote what is no answer") from None
+            answer = None
+        if not isinstance(answer, dict):
+            raise crashed("it wrote what is no answer")
         if "error" in answer:
             raise StepError(ErrorCode(answer["error"]), answer["message"])
         if "done" in answer:
             return
-        yield answer
+        yield answer, process.stdout
     status = process.wait()
     if time.monotonic() >= deadline or -status in _OUT_OF_TIME:
         raise _timeout()
-    raise _crashed(signal.Signals(-status).name if status < 0 else f"exit status {status}")
+    raise crashed(signal.Signals(-status).name if status < 0 else f"exit status {status}")
 
 
 def _timeout() -> StepError:
     return StepError(ErrorCode.TIMEOUT, "the time that is left isn't enough to decode the video")
 
 
-def _crashed(how: str) -> StepError:
+def crashed(how: str) -> StepError:
+    """Of a process that didn't do what it should."""
     return StepError(ErrorCode.CRASHED, f"the process that decodes the video failed: {how}")

@@ -20,8 +20,8 @@ event_log = AssetSpec(
 
 @asset(partitions_def=HOURS, backfill_policy=BackfillPolicy.single_run(), group_name="images", kinds={"s3"})
 def uploads(context: AssetExecutionContext, media: MediaResource) -> MaterializeResult[Any]:
-    """Object versions under `uploads/`. Materializing lists the bucket once and appends whatever the log is missing for
-    the chosen hours: import of an existing bucket, repair of lost notifications."""
+    """Object versions under `uploads/`, of photos and videos. Materializing lists the bucket once and appends whatever the log
+    is missing for the chosen hours: import of an existing bucket, repair of lost notifications."""
     hours = set(hours_of(context.partition_keys))
     difference = compare(
         media.s3,
@@ -34,7 +34,10 @@ def uploads(context: AssetExecutionContext, media: MediaResource) -> Materialize
     context.log.info(f"bucket and log differed in {difference.count} versions; {len(repaired)} events appended")
     with media.store.engine.connect() as connection:
         rows = connection.execute(
-            text("SELECT hour, count(*), sum(size_bytes) FROM items WHERE hour = ANY(:hours) GROUP BY hour"),
+            text("""
+                SELECT hour, count(*), sum(size_bytes) FROM items
+                WHERE hour = ANY(:hours) AND parent_item_id IS NULL GROUP BY hour
+            """),
             {"hours": list(hours)},
         )
         found = {hour: (items, size_bytes) for hour, items, size_bytes in rows}

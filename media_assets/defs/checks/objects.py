@@ -1,8 +1,9 @@
-"""What S3 says of an object, without reading it: whether it is there with the bytes that were recorded."""
+"""What S3 says of an object: whether it is there with the bytes that were recorded."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,13 +13,13 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+_CHUNK_BYTES = 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Stored:
-    """`sha256` is None if the object was stored without a checksum, as none of our steps does."""
-
     size_bytes: int
-    sha256: str | None
+    sha256: str
 
 
 Head = Callable[[str], Stored | None]
@@ -26,7 +27,7 @@ Head = Callable[[str], Stored | None]
 
 
 def heads_in(s3: S3Client, bucket: str) -> Head:
-    """S3's own answer. Raises what botocore does when S3 doesn't answer."""
+    """S3's own answer. An object that was stored without a checksum is read. Raises what botocore does when S3 is away."""
 
     def head(key: str) -> Stored | None:
         try:
@@ -35,8 +36,12 @@ def heads_in(s3: S3Client, bucket: str) -> Head:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 return None
             raise
-        checksum = answer.get("ChecksumSHA256")
-        return Stored(answer["ContentLength"], base64.b64decode(checksum).hex() if checksum else None)
+        if checksum := answer.get("ChecksumSHA256"):
+            return Stored(answer["ContentLength"], base64.b64decode(checksum).hex())
+        digest = hashlib.sha256()
+        for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES):
+            digest.update(chunk)
+        return Stored(answer["ContentLength"], digest.hexdigest())
 
     return head
 

@@ -1,5 +1,5 @@
-"""Asks for runs for whatever else is due: retries, requests to reprocess, work whose run was killed or that waited for
-money. And says which targets don't answer: while one is left alone no run does."""
+"""Asks for runs for whatever else is due: jobs on videos, their frames, retries, requests to reprocess, work whose run was
+killed or that waited for money. And says which targets don't answer: while one is left alone no run does."""
 
 from dagster import DefaultSensorStatus, SensorEvaluationContext, SensorResult, sensor
 
@@ -16,7 +16,7 @@ from media_assets.steps.budgets import resume_spending
     jobs=list(JOBS.values()),
     minimum_interval_seconds=get_settings().pending_work_sensor_interval_seconds,
     default_status=DefaultSensorStatus.RUNNING,
-    description="Work that is due without a new upload: retries, reprocessing, whatever a killed run left behind.",
+    description="Work that is due without a new upload: jobs on videos, frames, retries, reprocessing, what a killed run left.",
 )
 def pending_work_sensor(context: SensorEvaluationContext, media: MediaResource) -> SensorResult:
     for user_id in resume_spending(media.store, media.settings):

@@ -14,13 +14,14 @@ from media_assets.defs.resource import MediaResource
 from media_assets.dispatch.targets import Target
 from media_assets.settings import get_settings
 from media_assets.steps.step import Step, TargetName
+from tests.unit.defs.cinema import jpeg
 from tests.unit.defs.gallery import ANALYSIS, HEIGHT, WIDTH, webp
 from tests.unit.dispatch.works import FunctionTarget
 
 
 def outcome_of(step: str, item: BatchItem) -> ItemOutcome:
-    """What a step answers for a picture of 1200x800."""
-    results: dict[str, dict[str, Any]] = {
+    """What a step answers for a picture of 1200x800, or for a video of which it was told."""
+    results: dict[str, dict[str, Any] | Callable[[BatchItem], dict[str, Any]]] = {
         "probe": {
             "kind": "image",
             "format": "jpeg",
@@ -36,13 +37,55 @@ def outcome_of(step: str, item: BatchItem) -> ItemOutcome:
             "model": get_settings().detect_model,
             "detections": [{"label": "cat", "confidence": 0.875, "bbox": [100, 50, 1000, 700]}],
         },
+        "frames": _frames,
+        "segment": _segments,
     }
     return ItemOutcome(
         item_id=item.item_id,
-        result=results[step],
+        result=answer(item) if callable(answer := results[step]) else answer,
         outputs=tuple(_thumbnail(item, size) for size in (256, 800, 1600)) if step == "thumbnail" else (),
         metrics=Metrics(milliseconds=7, bytes_in=item.size_bytes),
     )
+
+
+def _frames(item: BatchItem) -> dict[str, Any]:
+    """Two, the second one the poster."""
+    frames = []
+    for time_ms in (480, 4000):
+        key, body = f"{item.output_prefix}{time_ms:08d}.jpg", jpeg(640, 272, time_ms // 40)
+        stored = boto3.client("s3").put_object(Bucket=item.bucket, Key=key, Body=body, ContentType="image/jpeg")
+        frames.append(
+            {
+                "timecode_ms": time_ms,
+                "key": key,
+                "version_id": stored["VersionId"],
+                "etag": stored["ETag"].strip('"'),
+                "sha256": hashlib.sha256(body).hexdigest(),
+                "size_bytes": len(body),
+                "width": 640,
+                "height": 272,
+                "is_poster": time_ms == 4000,
+            }
+        )
+    return {"frames": frames, "shots": 3}
+
+
+def _segments(item: BatchItem) -> dict[str, Any]:
+    """As planned, without files."""
+    texts = item.input["texts"]
+    segments = [
+        {
+            "index": index,
+            "start_ms": start_ms,
+            "end_ms": end_ms,
+            "key": f"{item.output_prefix}segment_{index:03d}.mp4",
+            "sha256": "0" * 64,
+            "size_bytes": 1000,
+            "text": texts and texts[min(index, len(texts) - 1)],
+        }
+        for index, (start_ms, end_ms) in enumerate(item.input["cuts_ms"])
+    ]
+    return {"mode": "encoded" if texts else "copied", "duration_ms": segments[-1]["end_ms"], "segments": segments}
 
 
 def _thumbnail(item: BatchItem, size: int) -> OutputObject:

@@ -16,6 +16,7 @@ from tests.conftest import Database
 from tests.unit.defs.conftest import evaluate, found
 from tests.unit.defs.gallery import HOUR, Gallery
 from tests.unit.defs.owner import as_owner
+from tests.unit.defs.screening import Screening
 
 PROGRESS = dict(zip(STEPS, progress_checks, strict=True))
 MINUTE = timedelta(minutes=1)
@@ -34,7 +35,7 @@ def let_time_pass(database: Database, minutes: int) -> None:
     as_owner(database, "ALTER TABLE events ENABLE ALWAYS TRIGGER events_append_only")
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", ["probe", "thumbnail", "analyze", "embed", "detect"])
 def test_a_dead_item_is_found_and_a_warning(gallery: Gallery, instance: DagsterInstance, step: str) -> None:
     gallery.done("fine.jpg")
     item = gallery.upload()
@@ -48,6 +49,27 @@ def test_a_dead_item_is_found_and_a_warning(gallery: Gallery, instance: DagsterI
     assert found(evaluation) == f"- {item}: dead after 1 failures (step_error)"
     for other in STEPS.keys() - {step}:
         assert overdue(gallery, item, other, timedelta(0)) == []
+
+
+def test_dead_work_of_a_video_and_of_a_job_on_it_is_found(gallery: Gallery, instance: DagsterInstance) -> None:
+    screening = Screening(gallery.store, gallery.s3, gallery.bucket)
+    film = screening.film(b"film")
+    screening.failed(film, "frames", retry_at=None)
+    job = screening.varied(film, "Ride 0", "Ride 1")
+    screening.given_up(film, job, "segment")
+    assert found(evaluate(PROGRESS["frames"], instance)) == f"- {film}: dead after 1 failures (step_error)"
+    assert found(evaluate(PROGRESS["segment"], instance)) == f"- {job}: dead after 1 failures (crashed)"
+    assert evaluate(PROGRESS["vary"], instance).passed
+
+
+def test_a_job_that_nobody_starts_is_overdue(gallery: Gallery, database: Database, instance: DagsterInstance) -> None:
+    screening = Screening(gallery.store, gallery.s3, gallery.bucket)
+    film = screening.film(b"film")
+    let_time_pass(database, 60)
+    job = screening.job(film)
+    assert f"{job}: " not in found(evaluate(PROGRESS["segment"], instance))
+    let_time_pass(database, 11)
+    assert f"- {job}: due since " in found(evaluate(PROGRESS["segment"], instance))
 
 
 def test_work_that_nobody_starts_is_overdue_after_ten_minutes(

@@ -16,7 +16,7 @@ from dagster import AssetKey, AssetsDefinition, AssetSpec, ScheduleDefinition, S
 from media_assets.definitions import defs
 from media_assets.defs.assets.steps import step_asset
 from media_assets.settings import Settings, get_settings
-from media_assets.steps.catalogue import STEPS
+from media_assets.steps.catalogue import PIPELINES, STEPS
 
 SNAPSHOT = Path(__file__).with_name("definitions.json")
 
@@ -53,7 +53,10 @@ def described() -> dict[str, Any]:
             }
             for job in (
                 defs.resolve_job_def(name)
-                for name in ("image_pipeline", "detection_pipeline", "anchor_log_job", "reconcile_uploads_job", "all_checks")
+                for name in (
+                    *(f"{pipeline}_pipeline" for pipeline in PIPELINES),
+                    *("anchor_log_job", "reconcile_uploads_job", "all_checks"),
+                )
             )
         },
         "sensors": {
@@ -124,9 +127,10 @@ def test_what_is_loaded_is_valid() -> None:
     type(defs).validate_loadable(defs)
 
 
-def test_an_asset_is_made_of_the_one_that_its_step_reads() -> None:
+def test_an_asset_is_made_of_the_ones_that_its_step_reads() -> None:
     graph = defs.resolve_asset_graph()
     for step in STEPS.values():
-        before = STEPS[step.upstream].asset if step.upstream else "uploads"
-        assert graph.get(AssetKey(step.asset)).parent_keys == {AssetKey(before)}
+        before = [STEPS[step.upstream].asset if step.upstream else "uploads", *(STEPS[name].asset for name in step.also_after)]
+        assert graph.get(AssetKey(step.asset)).parent_keys == set(map(AssetKey, before))
+    assert graph.get(AssetKey("video_segments")).parent_keys == {AssetKey("media_info"), AssetKey("overlay_texts")}
     assert spec_of("uploads").code_version is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,17 +30,23 @@ from tests.unit.defs.processing import ProcessingHere
 MEDIA_INFO = step_assets[0]
 
 
-def run(assets: Sequence[Any], instance: DagsterInstance, *hours: datetime, success: bool = True) -> ExecuteInProcessResult:
+def run(
+    assets: Sequence[Any],
+    instance: DagsterInstance,
+    *hours: datetime,
+    success: bool = True,
+    tags: Mapping[str, str] = {},
+) -> ExecuteInProcessResult:
     """Materialize assets, and execute checks among them, for some adjoining hours in one run."""
     keys = sorted(map(key_of, hours))
     range_tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
-    one = {"partition_key": keys[0]} if len(keys) == 1 else {"tags": range_tags}
+    partition = {"partition_key": keys[0], "tags": dict(tags)} if len(keys) == 1 else {"tags": {**tags, **range_tags}}
     result = materialize(
         assets,
         instance=instance,
         resources={"media": ProcessingHere()},
         raise_on_error=success,
-        **one,
+        **partition,
     )
     assert result.success == success
     return result
@@ -61,12 +67,12 @@ def materializations(instance: DagsterInstance, asset: str) -> dict[str, dict[st
 def test_the_pipelines_take_an_upload_all_the_way_and_their_checks_pass(gallery: Gallery, instance: DagsterInstance) -> None:
     for name in ("a.jpg", "b.jpg"):
         gallery.upload(name)
-    results = [
-        defs.resolve_job_def(f"{pipeline}_pipeline").execute_in_process(
+    results = {
+        pipeline: defs.resolve_job_def(f"{pipeline}_pipeline").execute_in_process(
             instance=instance, partition_key=key_of(HOUR), resources={"media": ProcessingHere()}
         )
         for pipeline in PIPELINES
-    ]
+    }
     for asset in ("media_info", "thumbnails", "analyses", "embeddings", "detections"):
         assert materializations(instance, asset) == {
             key_of(HOUR): {
@@ -80,12 +86,14 @@ def test_the_pipelines_take_an_upload_all_the_way_and_their_checks_pass(gallery:
                 **({"targets": "lambda 2"} if asset == "detections" else {}),
             }
         }
-    evaluations = [each for result in results for each in result.get_asset_check_evaluations()]
-    assert {each.check_name: found(each) for each in evaluations if not each.passed} == {}
-    assert {each.metadata["checked"].value for each in evaluations} == {2}
-    assert len(evaluations) == 10
+    evaluations = {pipeline: result.get_asset_check_evaluations() for pipeline, result in results.items()}
+    assert {each.check_name: found(each) for every in evaluations.values() for each in every if not each.passed} == {}
+    of_pictures = [*evaluations["image"], *evaluations["detection"]]
+    assert {each.metadata["checked"].value for each in of_pictures} == {2}
+    assert len(of_pictures) == 10
+    assert {each.metadata["checked"].value for each in evaluations["video"]} == {0}
     ran_in = {event.step: event.run_id for event in gallery.store.all() if event.step}
-    assert ran_in == {step.name: results[n].run_id for n, steps in enumerate(PIPELINES.values()) for step in steps}
+    assert ran_in == {step.name: results[of].run_id for of in ("image", "detection") for step in PIPELINES[of]}
 
 
 def test_a_range_of_hours_puts_each_hours_own_figures_on_its_partition(gallery: Gallery, instance: DagsterInstance) -> None:

@@ -39,6 +39,7 @@ from media_assets.steps.pending import Due, Kind
 from media_assets.steps.reasons import Reasons
 from media_assets.steps.reprocess import request_reprocessing
 from tests.conftest import ARRIVAL
+from tests.unit.defs.cinema import Cinema
 from tests.unit.defs.gallery import EARLIER, EARLIEST, HOUR, Gallery
 from tests.unit.uploads.test_notifications import record
 
@@ -122,8 +123,8 @@ def test_a_request_is_for_an_hours_work_of_a_kind_and_carries_no_run_key(pipelin
 
 def test_new_work_comes_first_then_the_newest_hour_then_pictures_and_each_once() -> None:
     order = [
-        *(Due("image", HOUR, "new"), Due("detection", HOUR, "new"), Due("image", EARLIER, "new")),
-        *(Due("image", HOUR, "again"), Due("detection", HOUR, "again"), Due("detection", EARLIEST, "again")),
+        *(Due("image", HOUR, "new"), Due("detection", HOUR, "new"), Due("video", HOUR, "new"), Due("image", EARLIER, "new")),
+        *(Due("image", HOUR, "again"), Due("detection", HOUR, "again"), Due("video", EARLIEST, "again")),
     ]
     requests = run_requests([*reversed(order), *order], {})
     assert [request.tags["media-assets/queue"] for request in requests] == [
@@ -277,6 +278,26 @@ def test_detection_has_runs_of_its_own(sensor: SensorDefinition, gallery: Galler
     start(instance, HOUR, DagsterRunStatus.STARTED)
     let_a_moment_pass(gallery)
     assert tick(sensor, instance)[0] == [f"detection new {key_of(HOUR)}"]
+
+
+@pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)
+def test_videos_and_jobs_on_them_have_runs_of_their_own(
+    sensor: SensorDefinition, cinema: Cinema, instance: DagsterInstance
+) -> None:
+    video = cinema.video("film.mp4", EARLIER)
+    assert tick(sensor, instance)[0] == [f"video new {key_of(EARLIER)}"]
+    cinema.framed(video, 480, hour=EARLIER)
+    cinema.segmented(video, 10_000)
+    let_a_moment_pass(cinema)
+    assert tick(sensor, instance)[0] == [key_of(EARLIER)]  # its frame is a picture
+    job = cinema.job(video, hour=EARLIER)
+    request_reprocessing(cinema.store, [video], ["frames"], reason="a better eye")
+    let_a_moment_pass(cinema)
+    hour = key_of(EARLIER)
+    assert tick(sensor, instance)[0] == [hour, f"video new {hour}", f"video again {hour}"]
+    cinema.segmented(video, 5000, 10_000, job=job)
+    let_a_moment_pass(cinema)
+    assert tick(sensor, instance)[0] == [hour, f"video again {hour}"]
 
 
 # The upload sensor

@@ -59,8 +59,8 @@ def test_a_sheet_of_frames_goes_with_the_video_and_with_any_of_its_frames(cinema
     assert sheet_of(cinema, FRAMES) == key  # the hour's
     body = cinema.s3.get_object(Bucket=cinema.bucket, Key=key)["Body"].read()
     with Image.open(io.BytesIO(body)) as sheet:
-        assert sheet.size == (2 * 192 + 8, 78 + 17 + 2 * 8)  # 640 × 272 on 184 pixels, and a line
-        greys = [sheet.getpixel((8 + column * 192 + 92, 8 + 39)) for column in range(2)]
+        assert sheet.size == (2 * 184 + 8, 75 + 17 + 2 * 8)  # 640 × 272 on 176 pixels, and a line
+        greys = [sheet.getpixel((8 + column * 184 + 88, 8 + 37)) for column in range(2)]
     assert [abs(grey[0] - wanted) <= 3 for grey, wanted in zip(greys, (12, 102), strict=True)] == [True, True]  # type: ignore[index]
 
 
@@ -76,8 +76,8 @@ def test_a_segment_shows_the_frame_nearest_to_its_beginning_one_of_its_own_if_it
     first, second = cinema.framed(video, 4900, 6500)
     cinema.segmented(video, 2000, 5000, 10_000)
     with cinema.store.engine.connect() as connection:
-        pictures = segments(connection, [video], HOUR, 24, 184)
-        shown = {picture.key: picture.shows for picture in frames(connection, [video], HOUR, 24, 184)}
+        pictures = segments(connection, [video], HOUR, 24, 176)
+        shown = {picture.key: picture.shows for picture in frames(connection, [video], HOUR, 24, 176)}
     assert [shown[picture.key][0] for picture in pictures] == [first, first, second]
     assert [picture.captions for picture in pictures] == [("0:00 – 0:02",), ("0:02 – 0:05",), ("0:05 – 0:10",)]
 
@@ -103,15 +103,15 @@ def test_a_segment_without_any_frame_is_a_blank_cell(cinema: Cinema) -> None:
 def test_other_hours_are_on_sheets_of_their_own(cinema: Cinema) -> None:
     cinema.framed(cinema.video("old.mp4", EARLIER), 480, hour=EARLIER)
     with cinema.store.engine.connect() as connection:
-        assert len(frames(connection, [], EARLIER, 24, 184)) == 1
-        assert frames(connection, [], EARLIER + timedelta(hours=1), 24, 184) == []
+        assert len(frames(connection, [], EARLIER, 24, 176)) == 1
+        assert frames(connection, [], EARLIER + timedelta(hours=1), 24, 176) == []
 
 
 def test_a_caption_is_cut_to_its_cell() -> None:
     """Nothing of it is over the next picture."""
-    pictures = [Image.new("RGB", (184, 100), "red")] * 2
+    pictures = [Image.new("RGB", (176, 100), "red")] * 2
     short, long = (compose(pictures, FRAMES, [(words,), ()]) for words in ("0:04", "a long story " * 20))
-    assert short.size == long.size == (2 * 192 + 8, 100 + 17 + 2 * 8)
-    right_of_the_first = (8 + 184, 0, 2 * 192 + 8, long.height)
+    assert short.size == long.size == (2 * 184 + 8, 100 + 17 + 2 * 8)
+    right_of_the_first = (8 + 176, 0, 2 * 184 + 8, long.height)
     assert short.crop(right_of_the_first).tobytes() == long.crop(right_of_the_first).tobytes()
     assert short.tobytes() != long.tobytes()

@@ -182,7 +182,8 @@ class JobReading(Work):
         super().__init__()
         self._all = all
         self._about: tuple[uuid.UUID | None, str, str] | None = None  # item, version, kind
-        self._state, self._progress, self._texts = "pending", 0, None
+        self._state, self._progress = "pending", 0
+        self._texts: list[str] | None = None
 
     def _hear(self, kind: str, payload: Any, key: Key, event: NewEvent) -> None:
         super()._hear(kind, payload, key, event)
@@ -194,7 +195,7 @@ class JobReading(Work):
                 self._state = "processing"
             if kind == "JobProgressed":
                 self._progress = payload.percent
-            if kind == "TextVaried" and self._results[key][1] == event.event_id:
+            if kind == "TextVaried" and key[0] == self._about[1] and self._results[key][1] == event.event_id:
                 self._texts = list(payload.texts)
             self._state = _ENDS.get(kind, self._state)
             if kind == "JobCompleted":

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from media_assets.eventlog.catalogue import PayloadErased
@@ -171,6 +171,7 @@ def traced_histories(draw: st.DrawFn) -> list[Event]:
     return stored(*(event.model_copy(update={"causation_id": draw(ids), "correlation_id": draw(ids)}) for event in events))
 
 
+@settings(max_examples=40, deadline=None)
 @given(traced_histories())
 def test_every_event_is_told_once_below_an_earlier_one(history: list[Event]) -> None:
     stories = tell(history)
@@ -191,6 +192,7 @@ def test_every_event_is_told_once_below_an_earlier_one(history: list[Event]) -> 
     )
 
 
+@settings(max_examples=40, deadline=None)
 @given(traced_histories())
 def test_the_order_of_telling_is_of_the_log_and_not_of_the_list(history: list[Event]) -> None:
     assert tell(reversed(history)) == tell(history)

@@ -9,7 +9,7 @@ import pytest
 
 from lambdas.segment.mp4 import read_mp4
 from tests.unit.conftest import Bucket
-from tests.unit.segment.segmenting import Segmented, claps, planned, segmented, uploaded
+from tests.unit.segment.segmenting import Segmented, claps, fixed, planned, segmented, uploaded
 from tests.unit.videos import Videos
 
 FRAME_SECONDS = 0.1
@@ -116,18 +116,20 @@ def test_exact_cuts_are_exact(bucket: Bucket, videos: Videos) -> None:
 
 def test_plans_count_from_the_first_picture_also_where_sound_comes_before_it(bucket: Bucket, videos: Videos) -> None:
     video = videos.make(
-        "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=3", "-itsoffset", "0.75", "-i", str(videos("shots")),
+        "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=3",
+        "-itsoffset", "0.75", "-i", str(videos("shots")),
         "-map", "1", "-map", "0", "-c:v", "copy", "-c:a", "aac", ".mkv",
     )  # fmt: skip
     item = uploaded(bucket, video)
-    scenes = {"type": "scenes", "min_duration": 0.5, "max_duration": 60.0}
+    cuts, scenes = fixed(3000, 1000), {"type": "scenes", "min_duration": 0.5, "max_duration": 60.0}
     for found in (
-        segmented(bucket, planned(item, 1000)),
-        segmented(bucket, planned(item, 1000), exact=True),
+        segmented(bucket, planned(item, cuts=cuts)),
+        segmented(bucket, planned(item, cuts=cuts), exact=True),
         segmented(bucket, planned(item), cut=scenes, exact=True),
-        segmented(bucket, planned(item, 1000, texts=["a", "b", "c"])),
+        segmented(bucket, planned(item, cuts=cuts, texts=["a", "b b", "c"])),
     ):
         assert [start for start, _ in found.bounds] == pytest.approx([0, 1000, 2000], abs=2)
+        assert found.duration_ms == pytest.approx(3000, abs=2)
         for segment, colour in zip(found.segments, ((254, 0, 0), (0, 128, 0), (0, 0, 254)), strict=True):
             for index in (0, -1):
                 assert segment.picture(index).getpixel((10, 10)) == pytest.approx(colour, abs=8)
