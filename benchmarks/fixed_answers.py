@@ -16,7 +16,7 @@ from PIL import Image
 
 from lambdas.runtime.contract import ItemOutcome, Manifest, Metrics, OutputObject, StepRequest
 from media_assets.defs.resource import MediaResource
-from media_assets.dispatch.targets import Target
+from media_assets.dispatch.targets import OnProgress, Target, unheard
 from media_assets.settings import Settings
 from media_assets.steps.step import Step, TargetName
 
@@ -41,7 +41,7 @@ class FixedTarget(Target):
         self._settings = settings
         self._thumbnails = thumbnails
 
-    def send(self, request: StepRequest) -> Manifest:
+    def send(self, request: StepRequest, on_progress: OnProgress = unheard) -> Manifest:
         outcomes = tuple(
             ItemOutcome(
                 item_id=item.item_id,
@@ -62,8 +62,11 @@ class FixedTarget(Target):
             outcomes=outcomes,
         )
 
-    def cancel(self) -> None:
+    def stop(self, attempt_id: str) -> None:
         """There is nothing to stop: every answer is given at once."""
+
+    def cancel(self) -> None:
+        """Nor is there then."""
 
     def _result(self, step: str, item_id: str) -> dict[str, Any]:
         settings = self._settings

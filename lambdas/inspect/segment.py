@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -15,6 +15,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from lambdas.runtime.video.container import open_video
@@ -33,8 +34,8 @@ def examine(file: IO[bytes], order: str) -> None:
     container, video = open_video(file, _DEMUXER, json.loads(order)["max_pixels"])
     audio = next((stream for stream in container.streams.audio if stream.codec_context), None)
     picture, sound = _Picture(video), _Sound(audio) if audio else None
-    for packet in _packets(container, [stream for stream in (video, audio) if stream]):
-        if packet.stream is video:
+    for stream, packet in _packets(container, [stream for stream in (video, audio) if stream]):
+        if stream is video:
             picture.add(packet)
         elif sound:
             sound.add(packet)
@@ -63,28 +64,30 @@ def _index_comes_first(file: IO[bytes]) -> bool:
     return False
 
 
-def _packets(container: InputContainer, streams: list[VideoStream | AudioStream]) -> Iterator[Packet[Any]]:
-    """What there is of them, to the end or to where the file breaks off; then one of each that ends its decoder."""
-    packets = container.demux(streams)
+_Track = VideoStream | AudioStream
+
+
+def _packets(container: InputContainer, tracks: Sequence[_Track]) -> Iterator[tuple[Stream, Packet[Any] | None]]:
+    """What there is of them, to the end or to where the file breaks off; then None for each, with which its decoder ends."""
+    packets = container.demux(tracks)
     while True:
         try:
-            packet = next(packets)
-        except StopIteration:
-            return
+            packet = next(packets, None)
         except av.FFmpegError as error:
             if isinstance(error, MemoryError):
                 raise
-            for stream in streams:
-                last: Packet[Any] = Packet()
-                last.stream = stream
-                yield last
-            return
-        yield packet
+            packet = None
+        if packet is None:
+            break
+        if packet.size:
+            yield packet.stream, packet
+    for track in tracks:
+        yield track, None
 
 
-def _decoded(packet: Packet[Any]) -> list[Any]:
+def _decoded(track: _Track, packet: Packet[Any] | None) -> list[Any]:
     try:
-        return list(packet.decode())
+        return list(track.decode(packet))
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
@@ -103,8 +106,8 @@ class _Picture:
     first_key: int | None = None
     begins_with_keyframe: bool = False
 
-    def add(self, packet: Packet[Any]) -> None:
-        if packet.size and not packet.is_corrupt:
+    def add(self, packet: Packet[Any] | None) -> None:
+        if packet is not None and not packet.is_corrupt:
             self.whole += 1
             if self.first_key is None and packet.is_keyframe:
                 self.first_key = packet.pts
@@ -112,7 +115,7 @@ class _Picture:
             # Pictures that refer to what is before the keyframe were shown in the segment before.
             if packet.pts is not None and not packet.is_discard and self.first_key is not None and packet.pts >= self.first_key:
                 self.shown[packet.pts] = packet.duration or 0
-        self.decoded |= {frame.pts for frame in _decoded(packet) if frame.pts is not None and not frame.is_corrupt}
+        self.decoded |= {frame.pts for frame in _decoded(self.stream, packet) if frame.pts is not None and not frame.is_corrupt}
 
     @property
     def begins_ms(self) -> float:
@@ -159,12 +162,12 @@ class _Sound:
     begins_ms: float | None = None
     ends_ms: float = 0
 
-    def add(self, packet: Packet[Any]) -> None:
+    def add(self, packet: Packet[Any] | None) -> None:
         unit_ms = float((self.stream.time_base or 0) * 1000)
-        if packet.size and not packet.is_corrupt:
+        if packet is not None and not packet.is_corrupt:
             self.whole += 1
             self.packet_ms = max(self.packet_ms, (packet.duration or 0) * unit_ms)
-        for frame in _decoded(packet):
+        for frame in _decoded(self.stream, packet):
             if frame.pts is None or not frame.sample_rate:
                 continue
             begins = float(frame.pts * (frame.time_base or 0) * 1000)

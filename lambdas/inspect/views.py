@@ -14,6 +14,7 @@ from itertools import chain
 from typing import IO, Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -58,7 +59,8 @@ def _audio_offset_ms(container: InputContainer, video: VideoStream) -> float | N
         if count >= _SOUND_PACKETS or len(begins) == 2:
             break
         if packet.stream.index not in begins:
-            decoded = [frame for frame in _decoded(packet) if frame.pts is not None]
+            track = audio if audio and packet.stream.index == audio.index else video
+            decoded = [frame for frame in _decoded(track, packet) if frame.pts is not None]
             if decoded:
                 begins[packet.stream.index] = float(decoded[0].pts * (decoded[0].time_base or 0) * 1000)
     if audio is None or audio.index not in begins or video.index not in begins:
@@ -66,9 +68,9 @@ def _audio_offset_ms(container: InputContainer, video: VideoStream) -> float | N
     return begins[audio.index] - begins[video.index]
 
 
-def _decoded(packet: Any) -> list[Any]:
+def _decoded(track: VideoStream | AudioStream, packet: Packet[Any] | None) -> list[Any]:
     try:
-        return list(packet.decode())
+        return list(track.decode(packet))
     except av.FFmpegError as error:
         if isinstance(error, MemoryError):
             raise
@@ -124,19 +126,20 @@ class _Views:
         return self._pictures()
 
     def _pictures(self) -> Iterator[_Timed]:
-        packets: Iterator[Packet[Any]] = self._container.demux(self._video)
+        packets = self._container.demux(self._video)
+        packet: Packet[VideoStream] | None = None
         while True:
             try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.FFmpegError as error:
+                packet = next(packets, None)
+            except av.FFmpegError as error:  # what was read so far is all there is
                 if isinstance(error, MemoryError):
                     raise
-                packet = Packet()
-                packet.stream = self._video
-                packets = iter(())
-            yield from ((frame.pts * self._unit_ms, frame) for frame in _decoded(packet) if frame.pts is not None)
+                packet = None
+            for frame in _decoded(self._video, packet):
+                if frame.pts is not None:
+                    yield frame.pts * self._unit_ms, frame
+            if packet is None:
+                return
 
     def _copy(self, frame: VideoFrame) -> bytes:
         small = self._reformatter.reformat(frame, SIDE, SIDE, "gray", interpolation=Interpolation.AREA, threads=1)

@@ -77,6 +77,17 @@ class RunningStack:
         assert not answer.get("errors"), answer["errors"]
         return answer["data"]
 
+    def checks(self) -> dict[str, bool]:
+        """Whether each asset check that looked at its asset's newest materialization passed."""
+        answer = self.graphql("""{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
+            name executionForLatestMaterialization { status evaluation { success } } } } } } }""")
+        return {
+            check["name"]: execution["evaluation"]["success"]
+            for node in answer["assetNodes"]
+            for check in node["assetChecksOrError"].get("checks", [])
+            if (execution := check["executionForLatestMaterialization"]) and execution["evaluation"]
+        }
+
     def eventually(self, holds: Callable[[], Any], *, seconds: float = 120) -> Any:
         """What `holds()` returns once it is true."""
         deadline = time.monotonic() + seconds

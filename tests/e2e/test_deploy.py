@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from pydantic import SecretStr
 
 from lambdas.runtime.contract import answer_key, event_key
+from lambdas.runtime.inspection import InspectionRequest
 from media_assets.local.container_engine import ContainerEngine
 from media_assets.local.deploy import DeploymentError, StackOutputs, deploy, store_model_api_key
 from media_assets.local.emulator import CREDENTIALS, REGION, Emulator
@@ -25,6 +26,7 @@ from media_assets.local.ports import free_port
 from media_assets.local.synth import synthesize
 from media_assets.settings import Settings, get_settings
 from media_assets.steps.catalogue import STEPS
+from tests.unit.defs.cinema import INFO
 
 STACK = "media-assets-local"
 KEY = "uploads/ann/été + 1.jpg"
@@ -102,8 +104,8 @@ def test_the_stack_gives_a_bucket_a_queue_functions_and_tasks(machine: Machine, 
     outputs = deploy(assembly, endpoint_url=machine.url)
 
     assert outputs.bucket == "media-assets-local-000000000000"
-    assert outputs.functions == {step: f"{STACK}-{step}" for step in ("probe", "thumbnail", "analyze", "embed", "detect")}
-    assert (outputs.cluster, outputs.tasks) == (STACK, {"detect": f"{STACK}-detect"})
+    assert outputs.functions == {name: f"{STACK}-{name}" for name in (*STEPS, "inspect")}
+    assert (outputs.cluster, outputs.tasks) == (STACK, {name: f"{STACK}-{name}" for name in ("detect", "frames", "segment")})
     assert machine.client("s3").get_bucket_versioning(Bucket=outputs.bucket)["Status"] == "Enabled"
     attributes = machine.client("sqs").get_queue_attributes(QueueUrl=outputs.upload_queue_url, AttributeNames=["All"])[
         "Attributes"
@@ -130,8 +132,9 @@ def test_the_log_gets_a_bus_and_a_bucket_whose_anchors_nobody_deletes(machine: M
 def test_every_function_starts_and_answers_for_its_item(machine: Machine, assembly: Path) -> None:
     outputs = deploy(assembly, endpoint_url=machine.url)
     settings = Settings()
+    video = INFO.model_dump(mode="json")
 
-    for step, function in outputs.functions.items():
+    for step in STEPS:
         item = {
             "item_id": "i1",
             "bucket": outputs.bucket,
@@ -140,6 +143,7 @@ def test_every_function_starts_and_answers_for_its_item(machine: Machine, assemb
             "size_bytes": 1,
             "generation": 0,
             "output_prefix": f"derived/i1/{step}/r1/v1/0/",
+            "input": {"video": video, "width": 8, "height": 8, "base_text": "Ride!", "context": None, "count": 1},
         }
         request = {
             "batch_id": "b1",
@@ -150,8 +154,11 @@ def test_every_function_starts_and_answers_for_its_item(machine: Machine, assemb
             "parameters": {**STEPS[step].parameters(settings), **STEPS[step].limits(settings)},
             "items": [item],
         }
-        manifest = machine.invoke(function, {"request": request})["manifest"]
+        manifest = machine.invoke(outputs.functions[step], {"request": request})["manifest"]
         assert [outcome["item_id"] for outcome in manifest["outcomes"]] == ["i1"], step
+    asked = InspectionRequest(bucket=outputs.bucket, max_bytes=1, max_pixels=1, segments=("processed/none.mp4",))
+    (facts,) = machine.invoke(outputs.functions["inspect"], asked.model_dump(mode="json"))["segments"]
+    assert facts["problem"] == "an object that an earlier step wrote is missing"
 
 
 def test_a_task_of_a_deployed_definition_answers_for_its_item(tmp_path: Path, assembly: Path) -> None:

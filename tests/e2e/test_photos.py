@@ -156,15 +156,7 @@ def test_the_ui_says_why_files_were_rejected(running: RunningStack, album: list[
 
 
 def test_every_check_passed(running: RunningStack, album: list[dict[str, object]]) -> None:
-    answer = running.graphql("""{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
-        name executionForLatestMaterialization { status evaluation { success } } } } } } }""")
-
-    evaluated = {
-        check["name"]: check["executionForLatestMaterialization"]["evaluation"]["success"]
-        for node in answer["assetNodes"]
-        for check in node["assetChecksOrError"].get("checks", [])
-        if check["executionForLatestMaterialization"]
-    }
+    evaluated = running.checks()
     assert {"media_info_is_complete", "thumbnails_are_complete", "analyses_match_schema", "embeddings_are_sound"} <= set(
         evaluated
     )

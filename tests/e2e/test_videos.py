@@ -55,7 +55,7 @@ def studio(running: RunningStack, videos: Videos, tmp_path_factory: pytest.TempP
         written = running.json("segment", film, "--fixed", "8", "--text", WORDS, "--detach")["job_id"]
         copied = running.json("segment", film, "--random", "3", "6", "--seed", "x", "--detach")["job_id"]
         left = kill_the_task_in_mid_encode(running, written)
-        running.eventually(lambda: nothing_is_pending(running, film))
+        running.eventually(lambda: nothing_is_pending(running, film), seconds=240)
     return Studio(
         {Path(each["path"]).name: each for each in uploading.result()},
         film,
@@ -133,7 +133,7 @@ def test_a_video_alone_gives_a_poster_moments_and_segments(running: RunningStack
 def test_search_finds_a_moment(running: RunningStack, studio: Studio) -> None:
     key = str(studio.uploads["bunny.mp4"]["key"])
     query = """SELECT f.item_id, f.timecode_ms, a.summary FROM items v JOIN items f ON f.parent_item_id = v.item_id
-        JOIN analyses a ON a.item_id = f.item_id WHERE v.key = %s AND f.is_poster"""
+        JOIN analyses a ON a.item_id = f.item_id WHERE v.key = %s AND f.is_poster AND f.state = 'done'"""
     [(poster, timecode_ms, summary)] = running.sql(query, key)
 
     hits = running.json("search", summary, "--limit", "5")
@@ -208,6 +208,12 @@ def test_the_ui_shows_frames_and_segments(running: RunningStack, studio: Studio)
         address = newest["contact_sheet"].removeprefix("![contact sheet](").removesuffix(")")
         bucket, key = address.removeprefix(running.environment["AWS_ENDPOINT_URL"] + "/").split("/", 1)
         assert running.s3().head_object(Bucket=bucket, Key=key)["ContentType"] == "image/jpeg"
+
+
+def test_every_check_passes(running: RunningStack, studio: Studio) -> None:
+    wanted = {"frames_are_sound", "frames_belong_to_their_timecode", "segments_add_up", "segments_play", "segments_in_sync"}
+    running.eventually(lambda: wanted <= running.checks().keys())
+    assert all(running.checks().values()), running.checks()
 
 
 def test_erasing_a_video_erases_its_frames_and_segments(running: RunningStack, studio: Studio) -> None:

@@ -14,6 +14,7 @@ import resource
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 import traceback
@@ -26,8 +27,6 @@ from lambdas.runtime.step import StepError
 _LONGEST_LINE = 100_000
 _PROCESSORS = 4
 _OUT_OF_TIME = {signal.SIGKILL, signal.SIGXCPU, signal.SIGALRM}
-_PASSED_ON = ("LD_LIBRARY_PATH",)
-"""Where Lambda's interpreter finds its own library."""
 
 
 def answers(module: str, order: str, source: int, deadline: float) -> Iterator[tuple[dict[str, Any], IO[bytes]]]:
@@ -46,8 +45,8 @@ def answers(module: str, order: str, source: int, deadline: float) -> Iterator[t
         stdout=subprocess.PIPE,
         env={
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR")),  # where Lambda's Python has its own library
             "OPENBLAS_NUM_THREADS": "1",
-            **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         },
         cwd="/",
     ) as process:

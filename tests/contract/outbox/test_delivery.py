@@ -16,9 +16,12 @@ from media_assets.relay.service import Stop
 from media_assets.settings import Settings
 from tests.conftest import Database
 from tests.contract.outbox.conftest import ALL, Consumer, Zygote, eventually, relay
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.lives import Life
 from tests.unit.relay.conftest import erase
 
+FILM = Film()
+CUT, TOO_LONG = Job(FILM, "cut"), Job(FILM, "too long")
 CAT, DOG, EMU = Life("cat.jpg"), Life("dog.jpg"), Life("emu.jpg")
 
 
@@ -52,6 +55,8 @@ def heard(messages: list[dict[str, Any]]) -> dict[str, list[str]]:
 def test_every_detail_type_reaches_a_consumers_rule(database: Database, settings: Settings, consumer: Consumer) -> None:
     once = relay(settings, consumer.events, consumer)
     database.store.append([*CAT.done(), DOG.upload(), DOG.rejected(code="too_large")])
+    database.store.append([FILM.upload(), FILM.probed(), FILM.segmented()])
+    database.store.append([CUT.submitted(), CUT.segmented(), CUT.completed(), TOO_LONG.submitted(), TOO_LONG.failed()])
     once.run_once(Stop())
     erase(database, CAT)
     once.run_once(Stop())
@@ -62,8 +67,11 @@ def test_every_detail_type_reaches_a_consumers_rule(database: Database, settings
     assert heard(messages) == {
         str(CAT.item_id): ["ImageProcessed", "AnalysisComplete", "EmbeddingStored", "DetectionsCompleted", "ItemErased"],
         str(DOG.item_id): ["UploadRejected"],
+        str(FILM.item_id): ["VideoSegmented", "VideoSegmented", "JobCompleted", "JobFailed"],
     }
     assert messages[0]["detail"]["original_key"] == "cat.jpg"
+    jobs = {message["detail-type"]: message["detail"]["job_id"] for message in messages if "job_id" in message["detail"]}
+    assert jobs == dict.fromkeys(("VideoSegmented", "JobCompleted"), str(CUT.job_id)) | {"JobFailed": str(TOO_LONG.job_id)}
 
 
 def test_a_rule_for_some_kinds_gets_those(aws_endpoint: str, database: Database, settings: Settings) -> None:

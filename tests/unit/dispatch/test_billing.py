@@ -76,7 +76,7 @@ def test_tokens_are_the_items_own() -> None:
 def test_what_wasnt_started_pays_nothing_of_its_neighbours_work() -> None:
     works = [work(), work()]
     manifest = answer_to(request_for(works), [outcome(works[0].item_id, 5000), error(works[1].item_id, ErrorCode.NOT_STARTED)])
-    assert charges(manifest, PROBE, HOSTED, "lambda") == {works[0].item_id: 42, works[1].item_id: 0}
+    assert charges(manifest, PROBE, HOSTED, "lambda") == {works[0].item_id: 84, works[1].item_id: 0}
 
 
 def test_an_invocation_without_an_answer_is_split_by_estimated_work() -> None:

@@ -85,7 +85,7 @@ def test_a_result_becomes_the_steps_event_with_its_cost() -> None:
     assert (event.payload.width, event.payload.height, event.payload.orientation) == (20, 30, 6)
     assert (event.item_id, event.user_id, event.step, event.generation) == (item.item_id, "ada", "probe", 0)
     assert event.recipe == PROBE.recipe(Settings()).digest
-    assert (event.target, event.run_id, event.memory_mb) == ("lambda", "run-1", 512)
+    assert (event.target, event.run_id, event.memory_mb) == ("lambda", "run-1", PROBE.memory_mb)
     assert (event.milliseconds, event.tokens_in, event.tokens_out) == (12, 3, 4)
     assert event.micro_dollars == 7 + 100
     assert event.occurred_at == NOW

@@ -296,7 +296,7 @@ def test_no_hour_is_due_for_work_whose_money_is_reserved(store: EventStore) -> N
     mine.take(ANALYZE, [THIS_HOUR], 10)
     assert hours(store, settings) == []
     with store.engine.connect() as connection:
-        assert short_of_money(connection, settings) == dict.fromkeys(BUDGETED, ["ada"])
+        assert short_of_money(connection, settings) == {step: ["ada"] for step in BUDGETED}
     mine.release_all()
     assert hours(store, settings) == [THIS_HOUR]
 
