@@ -39,10 +39,7 @@ BEGIN
     WITH incoming AS MATERIALIZED (
         SELECT n.*, head + row_number() OVER (ORDER BY n.ordinal) AS position,
                coalesce(newest.version, 0) + (row_number() OVER stream)::integer AS version,
-               coalesce(lag(n.type) OVER stream, newest.type) = 'ItemErased' OR (  -- or of a job whose video was erased
-                   n.job_id IS NOT NULL AND n.type <> 'ItemErased'
-                   AND EXISTS (SELECT FROM events x WHERE x.item_id = n.item_id AND x.type = 'ItemErased')
-               ) AS is_closed,
+               coalesce(lag(n.type) OVER stream, newest.type) = 'ItemErased' AS is_closed,
                known.schema_version AS known_version,
                payload_digest(n.body) AS payload_sha256
         FROM (
@@ -50,8 +47,8 @@ BEGIN
             FROM jsonb_array_elements(batch) WITH ORDINALITY AS b (fields, ordinal)
             CROSS JOIN LATERAL jsonb_to_record(b.fields) AS f (
                 event_id uuid, stream_id text, expected_version integer, type text, schema_version integer,
-                occurred_at timestamptz, user_id text, item_id uuid, job_id uuid, step text, recipe text, generation integer,
-                target text, target_reason text, run_id text, attempt_id text, milliseconds bigint, memory_mb integer, tokens_in bigint,
+                occurred_at timestamptz, user_id text, item_id uuid, step text, recipe text, generation integer, target text,
+                target_reason text, run_id text, attempt_id text, milliseconds bigint, memory_mb integer, tokens_in bigint,
                 tokens_out bigint, micro_dollars bigint, correlation_id uuid, causation_id uuid, body jsonb)
             LEFT JOIN LATERAL (
                 SELECT true AS known FROM events e WHERE e.event_id = f.event_id LIMIT 1
@@ -71,7 +68,7 @@ BEGIN
                 i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at, i.user_id,
                 i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb, i.tokens_in,
                 i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id, i.payload_sha256,
-                NULL, i.target_reason, i.job_id)::events)
+                NULL, i.target_reason)::events)
             FROM incoming i ORDER BY i.position
         )) WITH ORDINALITY AS h (hash, number)
     ), payloads AS (
@@ -80,11 +77,11 @@ BEGIN
         INSERT INTO events (position, event_id, stream_id, version, type, schema_version, occurred_at, recorded_at, user_id,
                             item_id, step, recipe, generation, target, run_id, milliseconds, memory_mb, tokens_in,
                             tokens_out, attempt_id, micro_dollars, correlation_id, causation_id, payload_sha256, hash,
-                            target_reason, job_id)
+                            target_reason)
         SELECT i.position, i.event_id, i.stream_id, i.version, i.type, i.schema_version, i.occurred_at, told_at, i.user_id,
                i.item_id, i.step, i.recipe, i.generation, i.target, i.run_id, i.milliseconds, i.memory_mb, i.tokens_in,
                i.tokens_out, i.attempt_id, i.micro_dollars, i.correlation_id, i.causation_id, i.payload_sha256,
-               h.hash, i.target_reason, i.job_id
+               h.hash, i.target_reason
         FROM incoming i JOIN hashes h USING (position)
     )
     SELECT count(*),
@@ -177,14 +174,6 @@ CREATE TABLE public.uploads (
     probe_generation integer,
     removed_at timestamp with time zone,
     event_id uuid NOT NULL,
-    duration_ms bigint,
-    video jsonb,
-    parent_item_id uuid,
-    parent_version_id text,
-    parent_generation integer,
-    parent_result_id uuid,
-    timecode_ms bigint,
-    is_poster boolean,
     CONSTRAINT uploads_user_id_check CHECK ((user_id <> ''::text))
 );
 
@@ -197,35 +186,12 @@ CREATE FUNCTION public.current_upload(wanted uuid) RETURNS SETOF public.uploads
     ORDER BY (removed_at IS NOT NULL), sequencer COLLATE "C" DESC, position DESC LIMIT 1
 $$;
 
-CREATE FUNCTION public.current_work(touched uuid[]) RETURNS TABLE(item_id uuid, version_id text, user_id text, hour timestamp with time zone, "position" bigint, kind text, begun_by uuid, correlation_id uuid, has_ended boolean)
-    LANGUAGE sql STABLE
-    AS $$
-    SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, u.kind, u.event_id,
-           CASE WHEN u.parent_item_id IS NULL THEN u.event_id ELSE (
-               SELECT v.event_id FROM uploads v WHERE v.item_id = u.parent_item_id AND v.version_id = u.parent_version_id
-           ) END, false
-    FROM unnest(touched) t (item_id)
-    CROSS JOIN LATERAL current_upload(t.item_id) u
-    WHERE u.removed_at IS NULL
-      AND (u.parent_item_id IS NULL OR is_current_frame(u.parent_item_id, u.parent_version_id, u.parent_result_id))
-    UNION ALL
-    SELECT j.job_id, j.version_id, j.user_id, j.hour, j.position,
-           CASE WHEN j.options->'text_input'->>'strategy' = 'base_vary' THEN 'varied_job' ELSE 'job' END, j.event_id,
-           j.event_id, j.finished_at IS NOT NULL
-    FROM unnest(touched) t (item_id)
-    CROSS JOIN LATERAL (SELECT * FROM jobs WHERE job_id = t.item_id LIMIT 1) j
-    CROSS JOIN LATERAL (
-        SELECT FROM uploads u WHERE u.item_id = j.item_id AND u.version_id = j.version_id AND u.removed_at IS NULL LIMIT 1
-    ) u
-$$;
-
 CREATE FUNCTION public.erase_items(batch jsonb) RETURNS jsonb
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $_$
 DECLARE
-    -- A job's id is in the place of an item's where the work is a job's.
-    items    uuid[] := ARRAY(SELECT coalesce(b->>'job_id', b->>'item_id')::uuid FROM jsonb_array_elements(batch) b);
+    items    uuid[] := ARRAY(SELECT (b->>'item_id')::uuid FROM jsonb_array_elements(batch) b);
     streams  text[] := ARRAY(SELECT b->>'stream_id' FROM jsonb_array_elements(batch) b);
     model    text;
     number   bigint;
@@ -275,7 +241,6 @@ CREATE TABLE public.events (
     payload_sha256 bytea NOT NULL,
     hash bytea NOT NULL,
     target_reason text,
-    job_id uuid,
     CONSTRAINT events_generation_check CHECK ((generation >= 0)),
     CONSTRAINT events_hash_check CHECK ((octet_length(hash) = 32)),
     CONSTRAINT events_micro_dollars_check CHECK ((micro_dollars >= 0)),
@@ -291,9 +256,9 @@ CREATE FUNCTION public.event_bytes(e public.events) RETURNS bytea
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$
     SELECT convert_to('{' || concat(
-        '"step": ' || to_json(e.step) || ', ', '"type": ', to_json(e.type), ', "job_id": "' || e.job_id || '"',
-        ', "recipe": ' || to_json(e.recipe), ', "run_id": ' || to_json(e.run_id), ', "target": ' || to_json(e.target),
-        ', "item_id": "' || e.item_id || '"', ', "user_id": ', to_json(e.user_id), ', "version": ', e.version, ', "event_id": "', e.event_id,
+        '"step": ' || to_json(e.step) || ', ', '"type": ', to_json(e.type), ', "recipe": ' || to_json(e.recipe),
+        ', "run_id": ' || to_json(e.run_id), ', "target": ' || to_json(e.target), ', "item_id": "' || e.item_id || '"',
+        ', "user_id": ', to_json(e.user_id), ', "version": ', e.version, ', "event_id": "', e.event_id,
         '", "position": ', e.position, ', "memory_mb": ', e.memory_mb, ', "stream_id": ', to_json(e.stream_id),
         ', "tokens_in": ', e.tokens_in, ', "attempt_id": ' || to_json(e.attempt_id), ', "generation": ' || e.generation,
         ', "tokens_out": ', e.tokens_out, ', "occurred_at": ', microseconds(e.occurred_at),
@@ -313,15 +278,14 @@ DECLARE
     types   text[];
     touched uuid[];
 BEGIN
-    SELECT array_agg(DISTINCT e.type), array_agg(DISTINCT coalesce(e.job_id, e.item_id)) FILTER (WHERE e.item_id IS NOT NULL)
+    SELECT array_agg(DISTINCT e.type), array_agg(DISTINCT e.item_id) FILTER (WHERE e.item_id IS NOT NULL)
     INTO types, touched FROM public.events e WHERE e.position BETWEEN first AND last;
 
     IF 'UploadReceived' = ANY (types) THEN PERFORM fold_arrivals(first, last); END IF;
-    IF 'FrameReceived' = ANY (types) THEN PERFORM fold_frames_received(first, last); END IF;
     IF 'MediaProbed' = ANY (types) THEN PERFORM fold_measurements(first, last); END IF;
     IF 'UploadRemoved' = ANY (types) THEN PERFORM fold_removals(first, last); END IF;
     IF types && ARRAY['MediaProbed', 'UploadRejected', 'ThumbnailCreated', 'DetectionsCompleted', 'AnalysisCompleted',
-                      'EmbeddingStored', 'FramesExtracted', 'VideoSegmented', 'TextVaried'] THEN
+                      'EmbeddingStored'] THEN
         PERFORM fold_step_results(first, last);
     END IF;
     IF types && ARRAY['StepFailed', 'StepAbandoned'] THEN PERFORM fold_step_failures(first, last); END IF;
@@ -330,20 +294,7 @@ BEGIN
     IF 'DetectionsCompleted' = ANY (types) THEN PERFORM fold_detections(first, last); END IF;
     IF 'AnalysisCompleted' = ANY (types) THEN PERFORM fold_analyses(first, last); END IF;
     IF 'EmbeddingStored' = ANY (types) THEN PERFORM fold_embeddings(first, last); END IF;
-    IF 'VideoSegmented' = ANY (types) THEN PERFORM fold_segments(first, last); END IF;
-    IF types && ARRAY['JobSubmitted', 'JobStarted', 'JobProgressed', 'TextVaried', 'JobCompleted', 'JobFailed',
-                      'JobCancelled'] THEN
-        PERFORM fold_jobs(first, last);
-    END IF;
     IF types && ARRAY['SpendingStopped', 'SpendingResumed'] THEN PERFORM fold_spending_stops(first, last); END IF;
-    -- What becomes of a video concerns its frames and jobs: looked up while erased ones are still there.
-    IF types && ARRAY['UploadReceived', 'UploadRemoved', 'FramesExtracted', 'ItemErased'] THEN
-        touched := ARRAY(
-            SELECT unnest(touched)
-            UNION SELECT u.item_id FROM uploads u WHERE u.parent_item_id = ANY (touched)
-            UNION SELECT j.job_id FROM jobs j WHERE j.item_id = ANY (touched)
-        );
-    END IF;
     IF 'ItemErased' = ANY (types) THEN PERFORM fold_erased_items(first, last); END IF;
     IF types <> ARRAY['UploadReceived'] THEN PERFORM fold_costs(first, last); END IF;
     IF touched IS NOT NULL THEN
@@ -450,9 +401,7 @@ CREATE FUNCTION public.fold_erased_items(first bigint, last bigint) RETURNS void
     LANGUAGE plpgsql
     AS $_$
 DECLARE
-    erased uuid[] := ARRAY(
-        SELECT coalesce(job_id, item_id) FROM public.events WHERE position BETWEEN first AND last AND type = 'ItemErased'
-    );
+    erased uuid[] := ARRAY(SELECT item_id FROM public.events WHERE position BETWEEN first AND last AND type = 'ItemErased');
     model  text;
 BEGIN
     IF cardinality(erased) > 0 THEN
@@ -462,39 +411,19 @@ BEGIN
     END IF;
 END $_$;
 
-CREATE FUNCTION public.fold_frames_received(first bigint, last bigint) RETURNS void
-    LANGUAGE sql
-    AS $$
-    INSERT INTO uploads (item_id, version_id, user_id, bucket, key, etag, size_bytes, sequencer, hour, received_at, position,
-                         event_id, kind, format, content_type, width, height, orientation, frames, exif, parent_item_id,
-                         parent_version_id, parent_generation, parent_result_id, timecode_ms, is_poster)
-    SELECT e.item_id, e.body->>'version_id', e.user_id, e.body->>'bucket', e.body->>'key', e.body->>'etag',
-           (e.body->>'size_bytes')::bigint, '', (e.body->>'hour')::timestamptz, e.occurred_at, e.position, e.event_id, 'frame',
-           e.body->>'format', e.body->>'content_type', (e.body->>'width')::integer, (e.body->>'height')::integer, 1, 1, '{}',
-           (e.body->>'parent_item_id')::uuid, e.body->>'parent_version_id', (e.body->>'parent_generation')::integer,
-           e.causation_id, (e.body->>'timecode_ms')::bigint, (e.body->>'is_poster')::boolean
-    FROM public.told e
-    WHERE e.position BETWEEN first AND last AND e.type = 'FrameReceived'
-    ON CONFLICT DO NOTHING;
-$$;
-
 CREATE FUNCTION public.fold_items(touched uuid[]) RETURNS void
     LANGUAGE sql
     AS $$
     INSERT INTO items AS i (item_id, user_id, bucket, key, version_id, etag, size_bytes, hour, received_at, state, kind,
-                            format, content_type, width, height, orientation, exif, rejection_code, rejection_message,
-                            duration_ms, video, parent_item_id, timecode_ms, is_poster)
+                            format, content_type, width, height, orientation, exif, rejection_code, rejection_message)
     SELECT u.item_id, u.user_id, u.bucket, u.key, u.version_id, u.etag, u.size_bytes, u.hour, u.received_at,
            CASE WHEN u.removed_at IS NOT NULL THEN 'removed'
-                WHEN u.parent_item_id IS NOT NULL
-                     AND NOT is_current_frame(u.parent_item_id, u.parent_version_id, u.parent_result_id) THEN 'removed'
                 WHEN s.rejected THEN 'rejected'
                 WHEN s.dead THEN 'failed'
                 WHEN s.finished THEN 'done'
                 WHEN u.kind IS NOT NULL THEN 'processing'
                 ELSE 'received' END,
-           u.kind, u.format, u.content_type, u.width, u.height, u.orientation, u.exif, s.rejection_code, s.rejection_message,
-           u.duration_ms, u.video, u.parent_item_id, u.timecode_ms, u.is_poster
+           u.kind, u.format, u.content_type, u.width, u.height, u.orientation, u.exif, s.rejection_code, s.rejection_message
     FROM unnest(touched) t (item_id)
     CROSS JOIN LATERAL current_upload(t.item_id) u
     LEFT JOIN LATERAL (
@@ -508,51 +437,8 @@ CREATE FUNCTION public.fold_items(touched uuid[]) RETURNS void
         received_at = excluded.received_at, state = excluded.state, kind = excluded.kind, format = excluded.format,
         content_type = excluded.content_type, width = excluded.width, height = excluded.height,
         orientation = excluded.orientation, exif = excluded.exif, rejection_code = excluded.rejection_code,
-        rejection_message = excluded.rejection_message, duration_ms = excluded.duration_ms, video = excluded.video,
-        parent_item_id = excluded.parent_item_id, timecode_ms = excluded.timecode_ms, is_poster = excluded.is_poster
+        rejection_message = excluded.rejection_message
     WHERE i.* IS DISTINCT FROM excluded.*;
-$$;
-
-CREATE FUNCTION public.fold_jobs(first bigint, last bigint) RETURNS void
-    LANGUAGE sql
-    AS $$
-    INSERT INTO jobs (job_id, item_id, user_id, version_id, hour, position, event_id, options, state, progress, submitted_at,
-                      updated_at)
-    SELECT e.job_id, e.item_id, e.user_id, e.body->>'version_id', (e.body->>'hour')::timestamptz, e.position, e.event_id,
-           e.body->'options', 'pending', 0, e.occurred_at, e.occurred_at
-    FROM public.told e
-    WHERE e.position BETWEEN first AND last AND e.type = 'JobSubmitted'
-    ON CONFLICT DO NOTHING;
-
-    WITH told AS (
-        SELECT e.*, j.version_id, min(e.position) FILTER (WHERE e.type IN ('JobCompleted', 'JobFailed', 'JobCancelled'))
-                    OVER (PARTITION BY e.job_id) AS ends_at
-        FROM public.told e CROSS JOIN LATERAL (SELECT * FROM jobs WHERE job_id = e.job_id LIMIT 1) j
-        WHERE e.position BETWEEN first AND last AND e.position > j.position AND j.finished_at IS NULL
-          AND e.type IN ('JobStarted', 'JobProgressed', 'TextVaried', 'JobCompleted', 'JobFailed', 'JobCancelled')
-    ), news AS (
-        SELECT t.job_id, (array_agg(t.occurred_at ORDER BY t.position) FILTER (WHERE t.type = 'JobStarted'))[1] AS started_at,
-               (array_agg((t.body->>'percent')::integer ORDER BY t.position DESC)
-                   FILTER (WHERE t.type = 'JobProgressed'))[1] AS progress,
-               (array_agg(t.body->'texts') FILTER (WHERE t.type = 'TextVaried' AND t.event_id = (
-                   SELECT r.event_id FROM step_results r
-                   WHERE r.item_id = t.job_id AND r.version_id = t.version_id AND r.step = t.step AND r.generation = 0
-               )))[1] AS texts,
-               (array_agg(t.occurred_at ORDER BY t.position DESC))[1] AS updated_at,
-               (array_agg(t.type) FILTER (WHERE t.position = t.ends_at))[1] AS ended,
-               (array_agg(t.body) FILTER (WHERE t.position = t.ends_at))[1] AS said
-        FROM told t WHERE t.position <= coalesce(t.ends_at, t.position)
-        GROUP BY t.job_id
-    )
-    UPDATE jobs j
-    SET state = CASE n.ended WHEN 'JobCompleted' THEN 'completed' WHEN 'JobFailed' THEN 'failed'
-                             WHEN 'JobCancelled' THEN 'cancelled'
-                             ELSE CASE WHEN n.started_at IS NOT NULL THEN 'processing' ELSE j.state END END,
-        progress = CASE WHEN n.ended = 'JobCompleted' THEN 100 ELSE coalesce(n.progress, j.progress) END,
-        texts = coalesce(j.texts, n.texts), segments = (n.said->>'segments')::integer, error_code = n.said->>'code',
-        error_message = coalesce(n.said->>'message', n.said->>'reason'), started_at = coalesce(j.started_at, n.started_at),
-        finished_at = CASE WHEN n.ended IS NOT NULL THEN n.updated_at END, updated_at = n.updated_at
-    FROM news n WHERE j.job_id = n.job_id;
 $$;
 
 CREATE FUNCTION public.fold_measurements(first bigint, last bigint) RETURNS void
@@ -562,7 +448,6 @@ CREATE FUNCTION public.fold_measurements(first bigint, last bigint) RETURNS void
     SET kind = m.body->>'kind', format = m.body->>'format', content_type = m.body->>'content_type',
         width = (m.body->>'width')::integer, height = (m.body->>'height')::integer,
         orientation = (m.body->>'orientation')::integer, frames = (m.body->>'frames')::integer, exif = m.body->'exif',
-        duration_ms = (m.body->'video'->>'duration_ms')::bigint, video = nullif(m.body->'video', 'null'),
         probe_generation = m.generation
     FROM (
         SELECT DISTINCT ON (e.item_id, e.body->>'version_id') e.item_id, e.generation, e.body
@@ -598,29 +483,6 @@ CREATE FUNCTION public.fold_requested_generations(first bigint, last bigint) RET
     WHERE excluded.generation > g.generation;
 $$;
 
-CREATE FUNCTION public.fold_segments(first bigint, last bigint) RETURNS void
-    LANGUAGE sql
-    AS $$
-    DELETE FROM segments s
-    USING public.events e JOIN step_results r ON r.item_id = coalesce(e.job_id, e.item_id) AND r.step = e.step
-    WHERE e.position BETWEEN first AND last AND e.type = 'VideoSegmented' AND r.outcome = 'done'
-      AND s.work_id = r.item_id AND s.version_id = r.version_id AND s.generation < r.generation;
-
-    INSERT INTO segments (work_id, version_id, ordinal, item_id, job_id, user_id, generation, recipe, start_ms, end_ms, key,
-                          sha256, size_bytes, text, created_at)
-    SELECT r.item_id, r.version_id, (o->>'index')::integer, e.item_id, e.job_id, e.user_id, e.generation, e.recipe,
-           (o->>'start_ms')::bigint, (o->>'end_ms')::bigint, o->>'key', o->>'sha256', (o->>'size_bytes')::bigint, o->>'text',
-           e.occurred_at
-    FROM public.told e
-    JOIN step_results r ON r.item_id = coalesce(e.job_id, e.item_id) AND r.version_id = e.body->>'version_id'
-                       AND r.step = e.step AND r.generation = e.generation AND r.event_id = e.event_id
-    CROSS JOIN LATERAL jsonb_array_elements(e.body->'segments') o
-    WHERE e.position BETWEEN first AND last AND e.type = 'VideoSegmented'
-      AND NOT EXISTS (SELECT FROM step_results h
-                      WHERE h.item_id = r.item_id AND h.version_id = r.version_id AND h.step = r.step
-                        AND h.generation > r.generation AND h.outcome = 'done');
-$$;
-
 CREATE FUNCTION public.fold_spending_stops(first bigint, last bigint) RETURNS void
     LANGUAGE sql
     AS $$
@@ -650,9 +512,7 @@ CREATE FUNCTION public.fold_step_failures(first bigint, last bigint) RETURNS voi
            (body->>'retry_at')::timestamptz, body->>'code', body->>'message', bool_or(type = 'StepAbandoned') OVER w,
            event_id
     FROM (
-        SELECT coalesce(e.job_id, e.item_id) AS item_id, e.body->>'version_id' AS version_id, e.step, e.generation, e.user_id,
-               e.type, e.body, e.event_id, e.position
-        FROM public.told e
+        SELECT e.*, e.body->>'version_id' AS version_id FROM public.told e
         WHERE e.position BETWEEN first AND last AND e.type IN ('StepFailed', 'StepAbandoned')
     ) told
     WINDOW w AS (PARTITION BY item_id, version_id, step, generation)
@@ -667,15 +527,15 @@ CREATE FUNCTION public.fold_step_results(first bigint, last bigint) RETURNS void
     AS $$
     INSERT INTO step_results (item_id, version_id, step, generation, user_id, recipe, outcome, error_code, error_message,
                               finished_at, run_id, event_id)
-    SELECT DISTINCT ON (coalesce(e.job_id, e.item_id), e.body->>'version_id', e.step, e.generation)
-           coalesce(e.job_id, e.item_id), e.body->>'version_id', e.step, e.generation, e.user_id, e.recipe,
+    SELECT DISTINCT ON (e.item_id, e.body->>'version_id', e.step, e.generation)
+           e.item_id, e.body->>'version_id', e.step, e.generation, e.user_id, e.recipe,
            CASE e.type WHEN 'UploadRejected' THEN 'rejected' ELSE 'done' END, e.body->>'code', e.body->>'message',
            e.occurred_at, e.run_id, e.event_id
     FROM public.told e
     WHERE e.position BETWEEN first AND last
       AND e.type IN ('MediaProbed', 'UploadRejected', 'ThumbnailCreated', 'DetectionsCompleted', 'AnalysisCompleted',
-                     'EmbeddingStored', 'FramesExtracted', 'VideoSegmented', 'TextVaried')
-    ORDER BY coalesce(e.job_id, e.item_id), e.body->>'version_id', e.step, e.generation, e.position
+                     'EmbeddingStored')
+    ORDER BY e.item_id, e.body->>'version_id', e.step, e.generation, e.position
     ON CONFLICT DO NOTHING;
 $$;
 
@@ -701,9 +561,11 @@ CREATE FUNCTION public.fold_steps(touched uuid[]) RETURNS void
                    SELECT e.event_id FROM public.events e WHERE e.event_id = q.event_id AND e.position > c.position
                ) END) AS own_cause_id
         FROM (
-            SELECT w.*, g.step, g.after FROM current_work(touched) w
-            JOIN step_graph() g
-              ON g.kind = w.kind OR (g.kind IS NULL AND coalesce(w.kind NOT IN ('frame', 'job', 'varied_job'), true))
+            SELECT u.item_id, u.version_id, u.user_id, u.hour, u.position, u.event_id AS correlation_id, g.step, g.after
+            FROM unnest(touched) t (item_id)
+            CROSS JOIN LATERAL current_upload(t.item_id) u
+            JOIN step_graph() g ON g.kind IS NULL OR g.kind = u.kind
+            WHERE u.removed_at IS NULL
         ) c
         LEFT JOIN LATERAL (
             SELECT * FROM requested_generations o WHERE o.item_id = c.item_id AND o.step = c.step LIMIT 1
@@ -719,11 +581,10 @@ CREATE FUNCTION public.fold_steps(touched uuid[]) RETURNS void
               AND o.generation = coalesce(q.generation, 0) LIMIT 1
         ) f ON true
     ), judged AS (
-        SELECT *, after <@ coalesce(array_agg(step) FILTER (WHERE state = 'done') OVER item, '{}')
-                  AND NOT (has_ended AND state = 'pending') AS due,
+        SELECT *, after <@ coalesce(array_agg(step) FILTER (WHERE state = 'done') OVER item, '{}') AS due,
                coalesce(own_cause_id,
                         (array_agg(result_id) OVER item)[array_position(array_agg(step) OVER item, after[cardinality(after)])],
-                        begun_by) AS cause_id
+                        correlation_id) AS cause_id
         FROM standing WINDOW item AS (PARTITION BY item_id)
     ), gone AS (
         DELETE FROM steps s
@@ -767,24 +628,11 @@ CREATE FUNCTION public.fold_thumbnails(first bigint, last bigint) RETURNS void
     ON CONFLICT DO NOTHING;
 $$;
 
-CREATE FUNCTION public.is_current_frame(parent uuid, of_version text, of_result uuid) RETURNS boolean
-    LANGUAGE sql STABLE
-    AS $$
-    SELECT EXISTS (
-        SELECT FROM current_upload(parent) u
-        WHERE u.version_id = of_version AND u.removed_at IS NULL AND of_result = (
-            SELECT r.event_id FROM step_results r
-            WHERE r.item_id = parent AND r.version_id = of_version AND r.step = 'frames' AND r.outcome = 'done'
-            ORDER BY r.generation DESC LIMIT 1
-        )
-    )
-$$;
-
 CREATE FUNCTION public.item_read_models() RETURNS SETOF text
     LANGUAGE sql IMMUTABLE
     AS $$
     VALUES ('uploads'), ('step_results'), ('step_failures'), ('requested_generations'), ('thumbnails'), ('detections'),
-           ('analyses'), ('embeddings'), ('segments'), ('jobs'), ('steps'), ('items')
+           ('analyses'), ('embeddings'), ('steps'), ('items')
 $$;
 
 CREATE FUNCTION public.microseconds(moment timestamp with time zone) RETURNS bigint
@@ -823,11 +671,7 @@ CREATE FUNCTION public.step_graph() RETURNS TABLE(step text, after text[], kind 
     LANGUAGE sql IMMUTABLE
     AS $$
     VALUES ('probe', '{}'::text[], NULL), ('thumbnail', '{probe}', 'image'), ('detect', '{probe,thumbnail}', 'image'),
-           ('analyze', '{probe,thumbnail}', 'image'), ('embed', '{probe,thumbnail,analyze}', 'image'),
-           ('frames', '{probe}', 'video'), ('segment', '{probe}', 'video'),
-           ('thumbnail', '{}', 'frame'), ('detect', '{thumbnail}', 'frame'), ('analyze', '{thumbnail}', 'frame'),
-           ('embed', '{thumbnail,analyze}', 'frame'),
-           ('segment', '{}', 'job'), ('vary', '{}', 'varied_job'), ('segment', '{vary}', 'varied_job')
+           ('analyze', '{probe,thumbnail}', 'image'), ('embed', '{probe,thumbnail,analyze}', 'image')
 $$;
 
 CREATE FUNCTION public.upcast(type text, schema_version integer, body jsonb) RETURNS jsonb
@@ -835,7 +679,6 @@ CREATE FUNCTION public.upcast(type text, schema_version integer, body jsonb) RET
     AS $$
     SELECT CASE
         WHEN type = 'StepFailed' AND schema_version = 1 THEN upcast(type, 2, body - 'attempt_id')  -- a clear column since
-        WHEN type = 'MediaProbed' AND schema_version = 1 THEN upcast(type, 2, body || '{"video": null}')  -- all were pictures
         ELSE body
     END
 $$;
@@ -958,8 +801,6 @@ CREATE TABLE public.erasures (
     final_at timestamp with time zone NOT NULL,
     swept_at timestamp with time zone,
     removed jsonb NOT NULL,
-    frame_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    job_ids uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     CONSTRAINT erasures_user_id_check CHECK ((user_id <> ''::text))
 );
 
@@ -997,41 +838,11 @@ CREATE TABLE public.items (
     exif jsonb,
     rejection_code text,
     rejection_message text,
-    duration_ms bigint,
-    video jsonb,
-    parent_item_id uuid,
-    timecode_ms bigint,
-    is_poster boolean,
     CONSTRAINT items_state_check CHECK ((state = ANY (ARRAY['received'::text, 'processing'::text, 'done'::text, 'rejected'::text, 'failed'::text, 'removed'::text]))),
     CONSTRAINT items_user_id_check CHECK ((user_id <> ''::text))
 );
 
 ALTER TABLE ONLY public.items FORCE ROW LEVEL SECURITY;
-
-CREATE TABLE public.jobs (
-    job_id uuid NOT NULL,
-    item_id uuid NOT NULL,
-    user_id text NOT NULL,
-    version_id text NOT NULL,
-    hour timestamp with time zone NOT NULL,
-    "position" bigint NOT NULL,
-    event_id uuid NOT NULL,
-    options jsonb NOT NULL,
-    state text NOT NULL,
-    progress integer NOT NULL,
-    texts jsonb,
-    segments integer,
-    error_code text,
-    error_message text,
-    submitted_at timestamp with time zone NOT NULL,
-    started_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    updated_at timestamp with time zone NOT NULL,
-    CONSTRAINT jobs_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'processing'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))),
-    CONSTRAINT jobs_user_id_check CHECK ((user_id <> ''::text))
-);
-
-ALTER TABLE ONLY public.jobs FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.outbox_held (
     subscriber text NOT NULL,
@@ -1058,27 +869,6 @@ CREATE TABLE public.requested_runs (
     hour timestamp with time zone NOT NULL,
     requested_at timestamp with time zone NOT NULL
 );
-
-CREATE TABLE public.segments (
-    work_id uuid NOT NULL,
-    version_id text NOT NULL,
-    ordinal integer NOT NULL,
-    item_id uuid NOT NULL,
-    job_id uuid,
-    user_id text NOT NULL,
-    generation integer NOT NULL,
-    recipe text NOT NULL,
-    start_ms bigint NOT NULL,
-    end_ms bigint NOT NULL,
-    key text NOT NULL,
-    sha256 text NOT NULL,
-    size_bytes bigint NOT NULL,
-    text text,
-    created_at timestamp with time zone NOT NULL,
-    CONSTRAINT segments_user_id_check CHECK ((user_id <> ''::text))
-);
-
-ALTER TABLE ONLY public.segments FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.spending_stops (
     user_id text NOT NULL,
@@ -1206,12 +996,11 @@ CREATE VIEW public.told WITH (security_invoker='true') AS
     e.payload_sha256,
     e.hash,
     e.target_reason,
-    e.job_id,
     public.upcast(e.type, e.schema_version, p.body) AS body
    FROM (public.events e
      JOIN public.event_payloads p USING (event_id));
 
-INSERT INTO public.alembic_version VALUES ('0004');
+INSERT INTO public.alembic_version VALUES ('0003');
 INSERT INTO public.analyses VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'v1', '57c2854e-4e91-5509-8bd1-25a83096f287', 'ada', 0, 'r1', 'local', 'sight', 'animal', 'A cat.', '["cat"]', '[]', '[]', '[{"hex": "#aa8866", "name": "brown", "share": 1.0}]', 0, 0, '2026-07-01 12:20:00+00');
 INSERT INTO public.claims VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'embed', '807b293f-7d9a-4b30-b205-967c3c9e563a', NULL, '2026-07-01 13:00:00+00', 1, 'ada', 0, 0);
 INSERT INTO public.costs VALUES ('ada', '2026-07-01', 'analyze', 'lambda', 2, 0, 24, 3072, 0, 0, 0);
@@ -1221,21 +1010,21 @@ INSERT INTO public.costs VALUES ('ada', '2026-07-01', 'probe', 'lambda', 3, 0, 3
 INSERT INTO public.costs VALUES ('ada', '2026-07-01', 'thumbnail', 'lambda', 2, 1, 36, 4608, 0, 0, 0);
 INSERT INTO public.detections VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'v1', 1, 'ada', 0, 'r1', 'boxes', 'cat', 0.875, 0, 1, 20, 10, '2026-07-01 12:20:00+00');
 INSERT INTO public.embeddings VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'v1', '57c2854e-4e91-5509-8bd1-25a83096f287', 'ada', 0, 'r1', 'meaning', 3, '[1,0,0]', '2026-07-01 12:20:00+00');
-INSERT INTO public.erasures VALUES ('076333c8-35d7-5a0c-bb7a-4346e5f81244', 'ada', 'photos', 'uploads/ada/dog.jpg', '2026-07-01 12:20:00+00', '2026-07-01 12:41:00+00', '2026-07-01 12:41:00+00', NULL, '{"contact_sheets": 0, "derived_objects": 2, "object_versions": 1}', '{}', '{}');
+INSERT INTO public.erasures VALUES ('076333c8-35d7-5a0c-bb7a-4346e5f81244', 'ada', 'photos', 'uploads/ada/dog.jpg', '2026-07-01 12:20:00+00', '2026-07-01 12:41:00+00', '2026-07-01 12:41:00+00', '2026-07-01 12:20:00+00', '{"rows": {"items": 1, "steps": 5, "uploads": 1, "analyses": 1, "detections": 1, "embeddings": 1, "thumbnails": 2, "step_results": 5, "step_failures": 0, "requested_generations": 0}, "vectors": 1, "payloads": 6, "contact_sheets": 0, "derived_objects": 2, "object_versions": 1}');
 INSERT INTO public.event_payloads VALUES ('6fdbf66f-c174-5d32-83fc-edc12edb3d0e', '{"key": "uploads/ada/cat.jpg", "etag": "e", "hour": "2026-07-01T12:00:00Z", "bucket": "photos", "sequencer": "v1", "size_bytes": 1000, "version_id": "v1"}');
-INSERT INTO public.event_payloads VALUES ('8153d4d2-6f4c-5740-a6ed-a27fa38bd722', '{"exif": {}, "kind": "image", "video": null, "width": 40, "format": "jpeg", "frames": 1, "height": 30, "version_id": "v1", "orientation": 1, "content_type": "image/jpeg"}');
+INSERT INTO public.event_payloads VALUES ('8153d4d2-6f4c-5740-a6ed-a27fa38bd722', '{"exif": {}, "kind": "image", "width": 40, "format": "jpeg", "frames": 1, "height": 30, "version_id": "v1", "orientation": 1, "content_type": "image/jpeg"}');
 INSERT INTO public.event_payloads VALUES ('f478db46-4208-592a-86c3-bbee520547aa', '{"thumbnails": [{"key": "derived/v1/r1/0/256.webp", "size": 256, "width": 256, "height": 128, "sha256": "0000000000000000000000000000000000000000000000000000000000000000", "size_bytes": 256, "content_type": "image/webp"}, {"key": "derived/v1/r1/0/800.webp", "size": 800, "width": 800, "height": 400, "sha256": "0000000000000000000000000000000000000000000000000000000000000000", "size_bytes": 800, "content_type": "image/webp"}], "version_id": "v1", "placeholder": "3OcRJYB4d3h/iIeHeEh3eIhw+j2w"}');
 INSERT INTO public.event_payloads VALUES ('57c2854e-4e91-5509-8bd1-25a83096f287', '{"model": "sight", "analysis": {"tags": ["cat"], "text": [], "objects": [], "summary": "A cat.", "category": "animal", "dominant_colours": [{"hex": "#aa8866", "name": "brown", "share": 1.0}]}, "provider": "local", "version_id": "v1"}');
 INSERT INTO public.event_payloads VALUES ('ef0bf30c-27f3-589b-aca2-74eb7c5341b1', '{"model": "meaning", "vector": [1.0, 0.0, 0.0], "dimensions": 3, "version_id": "v1", "analysis_id": "57c2854e-4e91-5509-8bd1-25a83096f287"}');
 INSERT INTO public.event_payloads VALUES ('4d3c01c1-1a39-524a-b451-4867731157b9', '{"model": "boxes", "detections": [{"bbox": [0, 1, 20, 10], "label": "cat", "confidence": 0.875}], "version_id": "v1"}');
 INSERT INTO public.event_payloads VALUES ('af042cb8-e27d-514d-9d3f-f5a0ce70760c', '{"key": "uploads/ada/fly.jpg", "etag": "e", "hour": "2026-07-01T12:00:00Z", "bucket": "photos", "sequencer": "v1", "size_bytes": 1000, "version_id": "v1"}');
-INSERT INTO public.event_payloads VALUES ('8d1528e8-7388-5bae-a627-17426d22e211', '{"exif": {}, "kind": "image", "video": null, "width": 40, "format": "jpeg", "frames": 1, "height": 30, "version_id": "v1", "orientation": 1, "content_type": "image/jpeg"}');
+INSERT INTO public.event_payloads VALUES ('8d1528e8-7388-5bae-a627-17426d22e211', '{"exif": {}, "kind": "image", "width": 40, "format": "jpeg", "frames": 1, "height": 30, "version_id": "v1", "orientation": 1, "content_type": "image/jpeg"}');
 INSERT INTO public.event_payloads VALUES ('2bf9c8d7-f343-53c1-bc9a-dd5ae3db7e11', '{"code": "timeout", "message": "timeout in a1", "retry_at": null, "version_id": "v1"}');
 INSERT INTO public.event_payloads VALUES ('abfd6a2a-cdf1-513a-9b7d-f84b60a8d35e', '{"reason": "somebody asked"}');
 INSERT INTO public.event_payloads VALUES ('f75fc7cb-c768-523a-bf6b-ed024a4ceb1a', '{"day": "2026-07-01", "step": "analyze", "limit_micro_dollars": 1000, "spent_micro_dollars": 998}');
 INSERT INTO public.event_payloads VALUES ('f26c464b-c151-5b99-a2db-8697ad487177', '{"reason": "ada asked"}');
 INSERT INTO public.event_types VALUES ('UploadReceived', 1);
-INSERT INTO public.event_types VALUES ('MediaProbed', 2);
+INSERT INTO public.event_types VALUES ('MediaProbed', 1);
 INSERT INTO public.event_types VALUES ('UploadRejected', 1);
 INSERT INTO public.event_types VALUES ('UploadRemoved', 1);
 INSERT INTO public.event_types VALUES ('ThumbnailCreated', 1);
@@ -1248,36 +1037,26 @@ INSERT INTO public.event_types VALUES ('ReprocessRequested', 1);
 INSERT INTO public.event_types VALUES ('ItemErased', 1);
 INSERT INTO public.event_types VALUES ('SpendingStopped', 1);
 INSERT INTO public.event_types VALUES ('SpendingResumed', 1);
-INSERT INTO public.event_types VALUES ('FrameReceived', 1);
-INSERT INTO public.event_types VALUES ('FramesExtracted', 1);
-INSERT INTO public.event_types VALUES ('VideoSegmented', 1);
-INSERT INTO public.event_types VALUES ('TextVaried', 1);
-INSERT INTO public.event_types VALUES ('JobSubmitted', 1);
-INSERT INTO public.event_types VALUES ('JobStarted', 1);
-INSERT INTO public.event_types VALUES ('JobProgressed', 1);
-INSERT INTO public.event_types VALUES ('JobCompleted', 1);
-INSERT INTO public.event_types VALUES ('JobFailed', 1);
-INSERT INTO public.event_types VALUES ('JobCancelled', 1);
-INSERT INTO public.events VALUES (1, '6fdbf66f-c174-5d32-83fc-edc12edb3d0e', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 1, 'UploadReceived', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.682664+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, '6fdbf66f-c174-5d32-83fc-edc12edb3d0e', NULL, '\x525e58d78dd021d57fa93fef18974f901e064decf748e64f28d9c5985d7e7b07', '\xa3e7fc83fd9255a8febdb0c10701a27b2525ca0486002dfefcbc76e4f52fa749', NULL, NULL);
-INSERT INTO public.events VALUES (2, '8153d4d2-6f4c-5740-a6ed-a27fa38bd722', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 2, 'MediaProbed', 2, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.682664+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'probe', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x28652376e2eaa776c12b32b444d35cb2cb8f84b2bd4f59b34c3f369f9479cd33', '\x5ac1de3232e60cf444a5e0a33fbfb98eb8178bb738307ee03cb667179ac04605', 'only_target', NULL);
-INSERT INTO public.events VALUES (3, 'f478db46-4208-592a-86c3-bbee520547aa', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 3, 'ThumbnailCreated', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.682664+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'thumbnail', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x0ceb231ce402ce840654f4a4924c1a43292dafa57afe6f15830dce2c9c09907f', '\x57822a2989ae3b82d6ccf5283d236b88cb3596a07278f3f78c8270f8f8c4a42a', 'only_target', NULL);
-INSERT INTO public.events VALUES (4, '57c2854e-4e91-5509-8bd1-25a83096f287', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 4, 'AnalysisCompleted', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.682664+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'analyze', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x631d8a9ee9bcefe0d1aab537acd64d5c133e0af6cf5803c7f7877543de9a53e8', '\xa5dd08bb58c00ac48c7d872feb75f7aa279c72968b20a95666f26a1fe1335ed3', 'only_target', NULL);
-INSERT INTO public.events VALUES (5, 'ef0bf30c-27f3-589b-aca2-74eb7c5341b1', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 5, 'EmbeddingStored', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.682664+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'embed', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x6f44eadd70b7125de164966f806c49ab15aeba6b9f09e65b9f100ddbbdb33704', '\xe6a1ca7d7a87d83e5da6a013ea4663d183e19f2c8c7562da90cce17d5cc743d1', 'only_target', NULL);
-INSERT INTO public.events VALUES (6, '4d3c01c1-1a39-524a-b451-4867731157b9', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 6, 'DetectionsCompleted', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.682664+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'detect', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x85b6ca44953472f1842a19ae1787ed460bfb3e5f36e294e5544b910b6ae260a5', '\xedaa805ce80f92f0c7606a0f2ca12cb2ea6af579066b8aac300880b1881e437f', 'only_target', NULL);
-INSERT INTO public.events VALUES (7, 'd09cd232-4e54-5ef4-b7d6-b67a07b6691d', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 1, 'UploadReceived', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.723919+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, 'd09cd232-4e54-5ef4-b7d6-b67a07b6691d', NULL, '\x186101aed0d5cdaa6de23d00a433b282d19b4ff5cf1769f5c6706e40bcacf4e2', '\x2450be3fbcd676b926cba7e2dcd5e21faf55dc0ba6e25a3f33044d37f25c2b5c', NULL, NULL);
-INSERT INTO public.events VALUES (8, '037c572b-c98b-59b7-84d6-0cb27fd3b09c', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 2, 'MediaProbed', 2, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.723919+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'probe', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x28652376e2eaa776c12b32b444d35cb2cb8f84b2bd4f59b34c3f369f9479cd33', '\x82246613dfa7d8601cd97438d1166db110b8c2864dd007ea09bf79c706e8726e', 'only_target', NULL);
-INSERT INTO public.events VALUES (9, '4377e327-584d-5248-8662-63f65896cd19', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 3, 'ThumbnailCreated', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.723919+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'thumbnail', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x0ceb231ce402ce840654f4a4924c1a43292dafa57afe6f15830dce2c9c09907f', '\xfe2653bc903d80e8695cffc2cf6755389687f00824668a1b5d709b433c5d4a04', 'only_target', NULL);
-INSERT INTO public.events VALUES (10, '82a7e91d-93cc-562e-a14b-0035c570bf6d', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 4, 'AnalysisCompleted', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.723919+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'analyze', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x631d8a9ee9bcefe0d1aab537acd64d5c133e0af6cf5803c7f7877543de9a53e8', '\x263b6efd9f22071a76b25aaf98edba880740d30ff1df337683124ba6f14809e4', 'only_target', NULL);
-INSERT INTO public.events VALUES (11, '47eeae1b-d861-513d-9353-a105781d9495', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 5, 'EmbeddingStored', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.723919+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'embed', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x10f9609faf8365ee14272569aba9bd13fe78e14a085467263af14e175afb6412', '\xbdf3f95eafea10f7820b147e23571720d524f72b6948cba5b15c5efe8999d05a', 'only_target', NULL);
-INSERT INTO public.events VALUES (12, '4d236d6e-416d-5bf6-911b-e760bf89affd', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 6, 'DetectionsCompleted', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.723919+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'detect', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x85b6ca44953472f1842a19ae1787ed460bfb3e5f36e294e5544b910b6ae260a5', '\x9c1c3c16415528ca816c83501285be78a427109fadb9a1b23a484b74d77bc2f5', 'only_target', NULL);
-INSERT INTO public.events VALUES (13, 'af042cb8-e27d-514d-9d3f-f5a0ce70760c', 'item-33578c3e-9312-50e9-b736-7fa5425cc2b0', 1, 'UploadReceived', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.73391+00', 'ada', '33578c3e-9312-50e9-b736-7fa5425cc2b0', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, 'af042cb8-e27d-514d-9d3f-f5a0ce70760c', NULL, '\x72c0e0b4c404e74272768269c0c020d149e519247541b6349d6739501abe05d0', '\xf19ddf69aa7607acf01beb85fb369c7f502bf2cea77dd69f529937067c72495b', NULL, NULL);
-INSERT INTO public.events VALUES (14, '8d1528e8-7388-5bae-a627-17426d22e211', 'item-33578c3e-9312-50e9-b736-7fa5425cc2b0', 2, 'MediaProbed', 2, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.73391+00', 'ada', '33578c3e-9312-50e9-b736-7fa5425cc2b0', 'probe', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x28652376e2eaa776c12b32b444d35cb2cb8f84b2bd4f59b34c3f369f9479cd33', '\x94b931386d469fcdf590807421ae8bcc7ca88cb406ae683a49db7695c146c9b2', 'only_target', NULL);
-INSERT INTO public.events VALUES (15, '2bf9c8d7-f343-53c1-bc9a-dd5ae3db7e11', 'item-33578c3e-9312-50e9-b736-7fa5425cc2b0', 3, 'StepFailed', 2, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.73391+00', 'ada', '33578c3e-9312-50e9-b736-7fa5425cc2b0', 'thumbnail', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, 'a1', 0, NULL, NULL, '\x82916e5cf9af18343b5a1d7b3518219a38e6199876a93999de87c4b2c34d0734', '\x8d08cf4818b6491cac627b2c3e92f7307c1856a6693db0c457921032943b86e1', 'only_target', NULL);
-INSERT INTO public.events VALUES (16, 'abfd6a2a-cdf1-513a-9b7d-f84b60a8d35e', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 7, 'ReprocessRequested', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.73391+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'embed', NULL, 1, NULL, NULL, 0, 0, 0, 0, NULL, 0, NULL, NULL, '\x6e8b3fc336f7303ee79354ab5e360e1bf720894451155f736e4729b17e1482fd', '\x9f8826994c22f02505632c65930e7271e3f880b3e898c5fedc06b2353207be25', NULL, NULL);
-INSERT INTO public.events VALUES (17, 'f75fc7cb-c768-523a-bf6b-ed024a4ceb1a', 'account-ada', 1, 'SpendingStopped', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.73391+00', 'ada', NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, NULL, NULL, '\xa1e89fd75e224a0db1845f5d1b176141624feea8375fd039c45505c3f17bbc64', '\x7d30ee2c500b55c1087827c252a3db524b12d2a4df2d5e51ea82092059c8290d', NULL, NULL);
-INSERT INTO public.events VALUES (18, 'f26c464b-c151-5b99-a2db-8697ad487177', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 7, 'ItemErased', 1, '2026-07-01 12:20:00+00', '2026-11-22 09:38:12.761789+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, NULL, NULL, '\xbb05299323c666b673aec0d3bc72fd529cb41b42227dcc15f0cfdefdb16e9eec', '\xc5aa609cad19f26807c6d863659a96cdbf3c593f4df1b852068eeb5237abb8fe', NULL, NULL);
-INSERT INTO public.items VALUES ('33578c3e-9312-50e9-b736-7fa5425cc2b0', 'ada', 'photos', 'uploads/ada/fly.jpg', 'v1', 'e', 1000, '2026-07-01 12:00:00+00', '2026-07-01 12:20:00+00', 'processing', 'image', 'jpeg', 'image/jpeg', 40, 30, 1, '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO public.items VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'ada', 'photos', 'uploads/ada/cat.jpg', 'v1', 'e', 1000, '2026-07-01 12:00:00+00', '2026-07-01 12:20:00+00', 'processing', 'image', 'jpeg', 'image/jpeg', 40, 30, 1, '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO public.events VALUES (1, '6fdbf66f-c174-5d32-83fc-edc12edb3d0e', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 1, 'UploadReceived', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.662791+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, '6fdbf66f-c174-5d32-83fc-edc12edb3d0e', NULL, '\x525e58d78dd021d57fa93fef18974f901e064decf748e64f28d9c5985d7e7b07', '\xb30e46d8ad6eeba73dc99694233d22f6778c3412d04320913077dcd09c452fa5', NULL);
+INSERT INTO public.events VALUES (2, '8153d4d2-6f4c-5740-a6ed-a27fa38bd722', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 2, 'MediaProbed', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.662791+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'probe', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\xce39f7c3e1bb5af66ab8fe6ec418d1a30cbfbc4aa12001828bbbdcaed2eca5ac', '\x882685c6fb52e59311250f683e60ef17f760517a7525bcd0e5da2988316509b5', 'only_target');
+INSERT INTO public.events VALUES (3, 'f478db46-4208-592a-86c3-bbee520547aa', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 3, 'ThumbnailCreated', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.662791+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'thumbnail', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x0ceb231ce402ce840654f4a4924c1a43292dafa57afe6f15830dce2c9c09907f', '\xc58a636b03a7f548d049ff171cb071162e3924e4272133cf96cbff28a938e829', 'only_target');
+INSERT INTO public.events VALUES (4, '57c2854e-4e91-5509-8bd1-25a83096f287', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 4, 'AnalysisCompleted', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.662791+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'analyze', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x631d8a9ee9bcefe0d1aab537acd64d5c133e0af6cf5803c7f7877543de9a53e8', '\xe60083c39ea013037c15f4496a1b0728f9d017de3e33a79062aee3eb5cdf2ee6', 'only_target');
+INSERT INTO public.events VALUES (5, 'ef0bf30c-27f3-589b-aca2-74eb7c5341b1', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 5, 'EmbeddingStored', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.662791+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'embed', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x6f44eadd70b7125de164966f806c49ab15aeba6b9f09e65b9f100ddbbdb33704', '\x42eee6584aa8d2635d3d17c0b86be486c78e3faf05e59fd95c49778e2493076f', 'only_target');
+INSERT INTO public.events VALUES (6, '4d3c01c1-1a39-524a-b451-4867731157b9', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 6, 'DetectionsCompleted', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.662791+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'detect', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x85b6ca44953472f1842a19ae1787ed460bfb3e5f36e294e5544b910b6ae260a5', '\xf9067d654158c7753a0d4d4264b985a34965ce4a99b2fe7ca8965db6b2f07feb', 'only_target');
+INSERT INTO public.events VALUES (7, 'd09cd232-4e54-5ef4-b7d6-b67a07b6691d', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 1, 'UploadReceived', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.740023+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, 'd09cd232-4e54-5ef4-b7d6-b67a07b6691d', NULL, '\x186101aed0d5cdaa6de23d00a433b282d19b4ff5cf1769f5c6706e40bcacf4e2', '\x1372076ad38b940c3e3b7c854fa7cc251c2e92d661ee5ce90cf82a00355b442c', NULL);
+INSERT INTO public.events VALUES (8, '037c572b-c98b-59b7-84d6-0cb27fd3b09c', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 2, 'MediaProbed', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.740023+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'probe', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\xce39f7c3e1bb5af66ab8fe6ec418d1a30cbfbc4aa12001828bbbdcaed2eca5ac', '\x55b1b464ae78596b70b600ebcd4fa4092135aa2b1e1bb2b664ff2db71ccb6aef', 'only_target');
+INSERT INTO public.events VALUES (9, '4377e327-584d-5248-8662-63f65896cd19', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 3, 'ThumbnailCreated', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.740023+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'thumbnail', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x0ceb231ce402ce840654f4a4924c1a43292dafa57afe6f15830dce2c9c09907f', '\xc09c1f59971b45c9916653ff4048075ed91f7e0e9783d6e121296eba0b4c12cf', 'only_target');
+INSERT INTO public.events VALUES (10, '82a7e91d-93cc-562e-a14b-0035c570bf6d', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 4, 'AnalysisCompleted', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.740023+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'analyze', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x631d8a9ee9bcefe0d1aab537acd64d5c133e0af6cf5803c7f7877543de9a53e8', '\x1a36b09ccf5421fd1f4850ca1a7773513b425e267fb6bf6d063d61171e79afc1', 'only_target');
+INSERT INTO public.events VALUES (11, '47eeae1b-d861-513d-9353-a105781d9495', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 5, 'EmbeddingStored', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.740023+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'embed', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x10f9609faf8365ee14272569aba9bd13fe78e14a085467263af14e175afb6412', '\x113e5e43e57103685a07e9e56864d4d79fc5a2bebc2b1efa72da6fc21fbc6b42', 'only_target');
+INSERT INTO public.events VALUES (12, '4d236d6e-416d-5bf6-911b-e760bf89affd', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 6, 'DetectionsCompleted', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.740023+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', 'detect', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\x85b6ca44953472f1842a19ae1787ed460bfb3e5f36e294e5544b910b6ae260a5', '\x511f47bd0d7039f013522ffcc9ef3de27d59d8f37c29b9832f3831e594c854cf', 'only_target');
+INSERT INTO public.events VALUES (13, 'af042cb8-e27d-514d-9d3f-f5a0ce70760c', 'item-33578c3e-9312-50e9-b736-7fa5425cc2b0', 1, 'UploadReceived', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.760205+00', 'ada', '33578c3e-9312-50e9-b736-7fa5425cc2b0', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, 'af042cb8-e27d-514d-9d3f-f5a0ce70760c', NULL, '\x72c0e0b4c404e74272768269c0c020d149e519247541b6349d6739501abe05d0', '\x5f8bb2162c8644acf9c4c0050c01e6a59a387fb8dea64bf0a708204a4906a3f7', NULL);
+INSERT INTO public.events VALUES (14, '8d1528e8-7388-5bae-a627-17426d22e211', 'item-33578c3e-9312-50e9-b736-7fa5425cc2b0', 2, 'MediaProbed', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.760205+00', 'ada', '33578c3e-9312-50e9-b736-7fa5425cc2b0', 'probe', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, NULL, 0, NULL, NULL, '\xce39f7c3e1bb5af66ab8fe6ec418d1a30cbfbc4aa12001828bbbdcaed2eca5ac', '\xf713a33cb6b9f78d17e72d81a08b337e8d18bfd7436b3cb1f567fd5dd4c6f106', 'only_target');
+INSERT INTO public.events VALUES (15, '2bf9c8d7-f343-53c1-bc9a-dd5ae3db7e11', 'item-33578c3e-9312-50e9-b736-7fa5425cc2b0', 3, 'StepFailed', 2, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.760205+00', 'ada', '33578c3e-9312-50e9-b736-7fa5425cc2b0', 'thumbnail', 'r1', 0, 'lambda', 'run-1', 12, 128, 0, 0, 'a1', 0, NULL, NULL, '\x82916e5cf9af18343b5a1d7b3518219a38e6199876a93999de87c4b2c34d0734', '\x408c81654e27bc1fc2e7852e961511705db124c905a28e6e0901d356ab3e0d3e', 'only_target');
+INSERT INTO public.events VALUES (16, 'abfd6a2a-cdf1-513a-9b7d-f84b60a8d35e', 'item-33c6516e-0c63-56ee-997d-d9529413f1f3', 7, 'ReprocessRequested', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.760205+00', 'ada', '33c6516e-0c63-56ee-997d-d9529413f1f3', 'embed', NULL, 1, NULL, NULL, 0, 0, 0, 0, NULL, 0, NULL, NULL, '\x6e8b3fc336f7303ee79354ab5e360e1bf720894451155f736e4729b17e1482fd', '\xb4f50c8062cf6440964f8617455e4062c5e408a27aa319a627b22082362b4c87', NULL);
+INSERT INTO public.events VALUES (17, 'f75fc7cb-c768-523a-bf6b-ed024a4ceb1a', 'account-ada', 1, 'SpendingStopped', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.760205+00', 'ada', NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, NULL, NULL, '\xa1e89fd75e224a0db1845f5d1b176141624feea8375fd039c45505c3f17bbc64', '\x3de62083dd242cacc1548342aa95933c320f077027b74d52f482e02eeb2a70c3', NULL);
+INSERT INTO public.events VALUES (18, 'f26c464b-c151-5b99-a2db-8697ad487177', 'item-076333c8-35d7-5a0c-bb7a-4346e5f81244', 7, 'ItemErased', 1, '2026-07-01 12:20:00+00', '2026-11-22 10:16:19.793212+00', 'ada', '076333c8-35d7-5a0c-bb7a-4346e5f81244', NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, 'd09cd232-4e54-5ef4-b7d6-b67a07b6691d', NULL, '\xbb05299323c666b673aec0d3bc72fd529cb41b42227dcc15f0cfdefdb16e9eec', '\x501512d3219817dc851a87238fefe1532519cbc26d859b2eed8fc3273a78ec6f', NULL);
+INSERT INTO public.items VALUES ('33578c3e-9312-50e9-b736-7fa5425cc2b0', 'ada', 'photos', 'uploads/ada/fly.jpg', 'v1', 'e', 1000, '2026-07-01 12:00:00+00', '2026-07-01 12:20:00+00', 'processing', 'image', 'jpeg', 'image/jpeg', 40, 30, 1, '{}', NULL, NULL);
+INSERT INTO public.items VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'ada', 'photos', 'uploads/ada/cat.jpg', 'v1', 'e', 1000, '2026-07-01 12:00:00+00', '2026-07-01 12:20:00+00', 'processing', 'image', 'jpeg', 'image/jpeg', 40, 30, 1, '{}', NULL, NULL);
 INSERT INTO public.requested_generations VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'embed', 'ada', 1, 'abfd6a2a-cdf1-513a-9b7d-f84b60a8d35e');
 INSERT INTO public.spending_stops VALUES ('ada', '2026-07-01', 'analyze', 1000, 998, '2026-07-01 12:20:00+00');
 INSERT INTO public.step_failures VALUES ('33578c3e-9312-50e9-b736-7fa5425cc2b0', 'v1', 'thumbnail', 0, 'ada', 1, NULL, 'timeout', 'timeout in a1', false, '2bf9c8d7-f343-53c1-bc9a-dd5ae3db7e11');
@@ -1297,8 +1076,8 @@ INSERT INTO public.steps VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'embed'
 INSERT INTO public.subscribers VALUES ('eventbridge', 9, '2026-07-01 12:20:00+00');
 INSERT INTO public.thumbnails VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'v1', 256, 'ada', 0, 'r1', 256, 128, 'derived/v1/r1/0/256.webp', '0000000000000000000000000000000000000000000000000000000000000000', 256, 'image/webp', '3OcRJYB4d3h/iIeHeEh3eIhw+j2w', '2026-07-01 12:20:00+00');
 INSERT INTO public.thumbnails VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'v1', 800, 'ada', 0, 'r1', 800, 400, 'derived/v1/r1/0/800.webp', '0000000000000000000000000000000000000000000000000000000000000000', 800, 'image/webp', '3OcRJYB4d3h/iIeHeEh3eIhw+j2w', '2026-07-01 12:20:00+00');
-INSERT INTO public.uploads VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'v1', 'ada', 'photos', 'uploads/ada/cat.jpg', 'e', 1000, 'v1', '2026-07-01 12:00:00+00', '2026-07-01 12:20:00+00', 1, 'image', 'jpeg', 'image/jpeg', 40, 30, 1, 1, '{}', 0, NULL, '6fdbf66f-c174-5d32-83fc-edc12edb3d0e', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
-INSERT INTO public.uploads VALUES ('33578c3e-9312-50e9-b736-7fa5425cc2b0', 'v1', 'ada', 'photos', 'uploads/ada/fly.jpg', 'e', 1000, 'v1', '2026-07-01 12:00:00+00', '2026-07-01 12:20:00+00', 13, 'image', 'jpeg', 'image/jpeg', 40, 30, 1, 1, '{}', 0, NULL, 'af042cb8-e27d-514d-9d3f-f5a0ce70760c', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO public.uploads VALUES ('33c6516e-0c63-56ee-997d-d9529413f1f3', 'v1', 'ada', 'photos', 'uploads/ada/cat.jpg', 'e', 1000, 'v1', '2026-07-01 12:00:00+00', '2026-07-01 12:20:00+00', 1, 'image', 'jpeg', 'image/jpeg', 40, 30, 1, 1, '{}', 0, NULL, '6fdbf66f-c174-5d32-83fc-edc12edb3d0e');
+INSERT INTO public.uploads VALUES ('33578c3e-9312-50e9-b736-7fa5425cc2b0', 'v1', 'ada', 'photos', 'uploads/ada/fly.jpg', 'e', 1000, 'v1', '2026-07-01 12:00:00+00', '2026-07-01 12:20:00+00', 13, 'image', 'jpeg', 'image/jpeg', 40, 30, 1, 1, '{}', 0, NULL, 'af042cb8-e27d-514d-9d3f-f5a0ce70760c');
 
 ALTER TABLE ONLY public.alembic_version
     ADD CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num);
@@ -1345,9 +1124,6 @@ ALTER TABLE ONLY public.events
 ALTER TABLE ONLY public.items
     ADD CONSTRAINT items_pkey PRIMARY KEY (item_id);
 
-ALTER TABLE ONLY public.jobs
-    ADD CONSTRAINT jobs_pkey PRIMARY KEY (job_id);
-
 ALTER TABLE ONLY public.outbox_held
     ADD CONSTRAINT outbox_held_pkey PRIMARY KEY (subscriber, "position");
 
@@ -1356,9 +1132,6 @@ ALTER TABLE ONLY public.requested_generations
 
 ALTER TABLE ONLY public.requested_runs
     ADD CONSTRAINT requested_runs_pkey PRIMARY KEY (pipeline, hour);
-
-ALTER TABLE ONLY public.segments
-    ADD CONSTRAINT segments_pkey PRIMARY KEY (work_id, version_id, ordinal);
 
 ALTER TABLE ONLY public.spending_stops
     ADD CONSTRAINT spending_stops_pkey PRIMARY KEY (user_id);
@@ -1395,29 +1168,17 @@ CREATE INDEX events_correlation ON public.events USING btree (correlation_id);
 
 CREATE INDEX events_erased ON public.events USING btree (item_id) WHERE (type = 'ItemErased'::text);
 
-CREATE INDEX events_erased_jobs ON public.events USING btree (job_id) WHERE ((type = 'ItemErased'::text) AND (job_id IS NOT NULL));
-
 CREATE INDEX events_run_id ON public.events USING btree (run_id, type) WHERE (run_id IS NOT NULL);
 
 CREATE INDEX items_by_hour ON public.items USING btree (hour);
 
 CREATE INDEX items_by_key ON public.items USING btree (key);
 
-CREATE INDEX items_by_parent ON public.items USING btree (parent_item_id, timecode_ms) WHERE (parent_item_id IS NOT NULL);
-
-CREATE INDEX jobs_by_item ON public.jobs USING btree (item_id, "position");
-
-CREATE INDEX jobs_by_user ON public.jobs USING btree (user_id, "position");
-
-CREATE INDEX segments_by_item ON public.segments USING btree (item_id);
-
 CREATE INDEX steps_by_hour ON public.steps USING btree (hour, step);
 
 CREATE INDEX steps_new ON public.steps USING btree (step, hour, "position") WHERE ((state = 'pending'::text) AND (NOT recomputation));
 
 CREATE INDEX steps_pending ON public.steps USING btree (step, hour, recomputation, "position") WHERE (state = 'pending'::text);
-
-CREATE INDEX uploads_by_parent ON public.uploads USING btree (parent_item_id) WHERE (parent_item_id IS NOT NULL);
 
 CREATE TRIGGER event_payloads_append_only BEFORE UPDATE OR TRUNCATE ON public.event_payloads FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change();
 
@@ -1465,11 +1226,7 @@ CREATE POLICY everything ON public.events TO postgres, media_assets_app, media_a
 
 CREATE POLICY everything ON public.items TO postgres, media_assets_app, media_assets_relay, media_assets_eraser USING (true) WITH CHECK (true);
 
-CREATE POLICY everything ON public.jobs TO postgres, media_assets_app, media_assets_relay, media_assets_eraser USING (true) WITH CHECK (true);
-
 CREATE POLICY everything ON public.requested_generations TO postgres, media_assets_app, media_assets_relay, media_assets_eraser USING (true) WITH CHECK (true);
-
-CREATE POLICY everything ON public.segments TO postgres, media_assets_app, media_assets_relay, media_assets_eraser USING (true) WITH CHECK (true);
 
 CREATE POLICY everything ON public.spending_stops TO postgres, media_assets_app, media_assets_relay, media_assets_eraser USING (true) WITH CHECK (true);
 
@@ -1484,8 +1241,6 @@ CREATE POLICY everything ON public.thumbnails TO postgres, media_assets_app, med
 CREATE POLICY everything ON public.uploads TO postgres, media_assets_app, media_assets_relay, media_assets_eraser USING (true) WITH CHECK (true);
 
 ALTER TABLE public.items ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE public.jobs ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY of_own_events ON public.event_payloads FOR SELECT TO media_assets_api USING ((EXISTS ( SELECT
    FROM public.events e
@@ -1507,11 +1262,7 @@ CREATE POLICY own_rows ON public.events FOR SELECT TO media_assets_api USING ((u
 
 CREATE POLICY own_rows ON public.items FOR SELECT TO media_assets_api USING ((user_id = NULLIF(current_setting('media.user_id'::text, true), ''::text)));
 
-CREATE POLICY own_rows ON public.jobs FOR SELECT TO media_assets_api USING ((user_id = NULLIF(current_setting('media.user_id'::text, true), ''::text)));
-
 CREATE POLICY own_rows ON public.requested_generations FOR SELECT TO media_assets_api USING ((user_id = NULLIF(current_setting('media.user_id'::text, true), ''::text)));
-
-CREATE POLICY own_rows ON public.segments FOR SELECT TO media_assets_api USING ((user_id = NULLIF(current_setting('media.user_id'::text, true), ''::text)));
 
 CREATE POLICY own_rows ON public.spending_stops FOR SELECT TO media_assets_api USING ((user_id = NULLIF(current_setting('media.user_id'::text, true), ''::text)));
 
@@ -1526,8 +1277,6 @@ CREATE POLICY own_rows ON public.thumbnails FOR SELECT TO media_assets_api USING
 CREATE POLICY own_rows ON public.uploads FOR SELECT TO media_assets_api USING ((user_id = NULLIF(current_setting('media.user_id'::text, true), ''::text)));
 
 ALTER TABLE public.requested_generations ENABLE ROW LEVEL SECURITY;
-
-ALTER TABLE public.segments ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.spending_stops ENABLE ROW LEVEL SECURITY;
 
@@ -1598,11 +1347,6 @@ GRANT SELECT ON TABLE public.items TO media_assets_app;
 GRANT SELECT ON TABLE public.items TO media_assets_api;
 GRANT SELECT ON TABLE public.items TO media_assets_eraser;
 
-GRANT SELECT ON TABLE public.jobs TO media_assets_app;
-GRANT SELECT ON TABLE public.jobs TO media_assets_api;
-GRANT SELECT ON TABLE public.jobs TO media_assets_relay;
-GRANT SELECT ON TABLE public.jobs TO media_assets_eraser;
-
 GRANT SELECT ON TABLE public.outbox_held TO media_assets_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox_held TO media_assets_relay;
 
@@ -1610,9 +1354,6 @@ GRANT SELECT ON TABLE public.requested_generations TO media_assets_app;
 GRANT SELECT ON TABLE public.requested_generations TO media_assets_api;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.requested_runs TO media_assets_app;
-
-GRANT SELECT ON TABLE public.segments TO media_assets_app;
-GRANT SELECT ON TABLE public.segments TO media_assets_api;
 
 GRANT SELECT ON TABLE public.spending_stops TO media_assets_app;
 GRANT SELECT ON TABLE public.spending_stops TO media_assets_api;

@@ -18,7 +18,7 @@ from tests.unit.eventlog.lives import Life, item, rows, step, steps
 
 CAT, DOG, FLY = (Life(f"uploads/ada/{name}.jpg") for name in ("cat", "dog", "fly"))
 EVENTS = 18
-HEAD_HASH = "c5aa609cad19f26807c6d863659a96cdbf3c593f4df1b852068eeb5237abb8fe"
+HEAD_HASH = "501512d3219817dc851a87238fefe1532519cbc26d859b2eed8fc3273a78ec6f"
 """What the code of that revision came to."""
 
 
@@ -26,6 +26,7 @@ HEAD_HASH = "c5aa609cad19f26807c6d863659a96cdbf3c593f4df1b852068eeb5237abb8fe"
 def migrated(postgres: EmbeddedPostgres) -> Iterator[Database]:
     """Brought to the current revision."""
     with restored(postgres, "revision_0003.sql") as database:
+        assert rows(database.store, "SELECT column_name FROM information_schema.columns WHERE column_name = 'job_id'") == []
         upgrade(database.owner_url)
         yield database
 
