@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,8 @@ class Sandbox:
     def run(self, source: Source, output: Any, on_progress: Callable[[float], None] = lambda seconds: None) -> None:
         """Let ffmpeg make an output of ffmpeg-python. `on_progress` hears how many seconds of it there are.
 
-        Raises StepError: CORRUPT if ffmpeg can't read the file; STEP_ERROR for memory, output or disk that don't suffice,
-        not to be tried again; what `Deadline.check` raises.
+        Raises StepError: CORRUPT if ffmpeg can't read the file; STEP_ERROR for memory or output that don't suffice, not to be
+        tried again, and for a full disk; what `Deadline.check` raises.
         """
         command = ffmpeg.compile(
             output.global_args("-hide_banner", "-nostdin", "-v", "error", "-progress", "pipe:1", "-stats_period", "0.5"),
@@ -158,7 +158,12 @@ class Sandbox:
                 yield seconds
 
     def _bytes_written(self) -> int:
-        return sum(entry.stat().st_size for entry in os.scandir(self.folder))
+        written = 0
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # ffmpeg renames its list of segments
+                    written += entry.stat().st_size
+        return written
 
     def _failure(self, status: int, *, lacked_memory: bool) -> StepError:
         if status in (-signal.SIGXFSZ, _TOO_LARGE):

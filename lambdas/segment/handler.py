@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,6 +23,8 @@ from lambdas.segment.source import Mode, SourceFacts
 _HEAD_BYTES = 512
 _RESERVE_SECONDS = 10.0
 """For storing the segments, and for the answer."""
+_STORED_AT_ONCE = 4
+"""Segments on their way to S3 side by side; their digests keep the cores busy meanwhile."""
 _BYTES_PER_SECOND = 100_000_000 // 8
 _DOWNLOADED, _SHOTS_FOUND, _CUT = 0.05, 0.3, 0.95
 """How much of the work is done by then, as far as anybody can say."""
@@ -130,7 +133,7 @@ class _Work:
         return cut(self._source, self._sandbox, self._facts, cuts, mode, encoding, self._until(_CUT))
 
     def _encoding(self, cuts: Cuts) -> Encoding:
-        width, height = self._facts.upright_size(self._parameters.max_video_pixels)
+        width, height = self._facts.encoded_size(self._parameters.max_video_pixels)
         texts = self._facts.texts
         if texts is not None and len(texts) not in (1, len(cuts)):
             raise BadRequest(f"{len(texts)} texts for {len(cuts)} segments")
@@ -147,12 +150,18 @@ class _Work:
 
 def _store(item: BatchItem, context: StepContext, segments: tuple[Segment, ...]) -> tuple[OutputObject, ...]:
     """An object that an earlier attempt stored counts. Cuts depend on nothing but source and plan: its bounds are the same."""
-    outputs = []
-    for index, segment in enumerate(segments):
+
+    def store(numbered: tuple[int, Segment]) -> OutputObject:
+        index, segment = numbered
         key = f"{item.output_prefix}segment_{index:03d}.mp4"
         attributes = {"start_ms": segment.start_ms, "end_ms": segment.end_ms}
-        outputs.append(context.storage.write_file(item.bucket, key, segment.path, "video/mp4", attributes))
-        context.progress(_CUT + (1 - _CUT) * (index + 1) / len(segments))
+        return context.storage.write_file(item.bucket, key, segment.path, "video/mp4", attributes)
+
+    outputs = []
+    with ThreadPoolExecutor(_STORED_AT_ONCE) as pool:
+        for output in pool.map(store, enumerate(segments)):
+            outputs.append(output)
+            context.progress(_CUT + (1 - _CUT) * len(outputs) / len(segments))
     return tuple(outputs)
 
 

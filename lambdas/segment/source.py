@@ -39,13 +39,12 @@ class Video(_Facts):
     codec: str
     bit_depth: int
     hdr: bool
-    rotation: int
-    sample_aspect_ratio: tuple[int, int]
     audio: tuple[Audio, ...]
 
 
 class SourceFacts(_Facts):
-    """The item's input: probe's facts, and the plan. `cuts_ms` None: at shot boundaries. `texts`: one, or one a segment."""
+    """The item's input: probe's facts, and the plan. `width` and `height` are of the picture as it is shown, upright and of
+    square pixels. `cuts_ms` None: at shot boundaries. `texts`: one, or one a segment."""
 
     video: Video
     width: int = Field(gt=0)
@@ -66,17 +65,15 @@ class SourceFacts(_Facts):
             return Mode.ENCODED
         return Mode.COPIED if self.audio_is_copied else Mode.AUDIO_ENCODED
 
-    def upright_size(self, max_pixels: int) -> tuple[int, int]:
-        """Width and height of the encoded picture: turned as it is shown, of square pixels, both even.
+    def encoded_size(self, max_pixels: int) -> tuple[int, int]:
+        """Width and height of the encoded picture, which is the one that is shown, both even.
 
         Raises StepError TOO_MANY_PIXELS if pixels that aren't square make it larger than the limit.
         """
-        across, down = self.video.sample_aspect_ratio
-        stretch = across / down if across > 0 and down > 0 else 1.0
-        width, height = (max(2, 2 * round(side / 2)) for side in (self.width * max(stretch, 1), self.height / min(stretch, 1)))
+        width, height = (max(2, 2 * round(side / 2)) for side in (self.width, self.height))
         if width * height > max_pixels or max(width, height) > _MOST_PIXELS_A_SIDE:
             raise StepError(
                 ErrorCode.TOO_MANY_PIXELS,
                 f"shown with square pixels the video has {width} × {height}; the limit is {max_pixels:,}",
             )
-        return (height, width) if self.video.rotation in (90, 270) else (width, height)
+        return width, height

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from lambdas.runtime.contract import Manifest, StepRequest
@@ -20,11 +21,12 @@ from media_assets.dispatch.batching import halves, limits_for, make_batches
 from media_assets.dispatch.billing import charges, unanswered
 from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, ManifestError, TargetUnavailableError
 from media_assets.dispatch.invocation import Invocation
-from media_assets.dispatch.job_reports import JobReports, cancelled_jobs
+from media_assets.dispatch.job_reports import JobReports, ended_jobs
 from media_assets.dispatch.outcomes import Recorded, RetryPolicy, record
 from media_assets.dispatch.routing import Route, routes
 from media_assets.dispatch.tally import Tally, count
 from media_assets.dispatch.targets import Targets
+from media_assets.eventlog.catalogue import JobCompleted, JobFailed
 from media_assets.eventlog.errors import StreamClosedError
 from media_assets.eventlog.incarnations import erased_items
 from media_assets.eventlog.store import EventStore
@@ -35,7 +37,7 @@ from media_assets.steps.pending import uploads_waiting
 from media_assets.steps.step import Step, Work
 
 _LOOK_SECONDS = 3.0
-"""How often, while nothing comes back, it is looked for cancelled jobs."""
+"""How often, while nothing comes back, it is looked for jobs that were cancelled."""
 
 
 class Batch(NamedTuple):
@@ -167,12 +169,12 @@ class _Drain:
         return batches
 
     def _still_wanted(self, works: list[Work]) -> list[Work]:
-        """What wasn't erased, and no cancelled job's, while it waited for its turn. The last sweep of an erased item counts on
-        nothing being sent."""
+        """What wasn't erased, and is of no job that ended, while it waited for its turn. The last sweep of an erased item
+        counts on nothing being sent."""
         with self.store.engine.begin() as connection:
             ids = [work.item_id for work in works]
             erased = erased_items(connection, ids)
-            unwanted = erased | cancelled_jobs(connection, ids)
+            unwanted = erased | ended_jobs(connection, ids)
             self._claims.settle(connection, [work for work in works if work.item_id in unwanted])
         for work in works:
             self._tallies[work.hour].erased += work.item_id in erased
@@ -183,8 +185,12 @@ class _Drain:
         jobs = [work.item_id for invocation in self._running.values() for work in invocation.works if work.job]
         if not jobs:
             return
-        with self.store.engine.connect() as connection:
-            unwanted = erased_items(connection, jobs) | cancelled_jobs(connection, jobs)
+        try:
+            with self.store.engine.connect() as connection:
+                unwanted = erased_items(connection, jobs) | ended_jobs(connection, jobs)
+        except OperationalError as error:  # hours of work are not given up for one look
+            self.on_batch(f"{self.step.name}: cancelled jobs not looked for: {type(error.orig).__name__}")
+            return
         for invocation in self._running.values():
             if all(work.item_id in unwanted for work in invocation.works):
                 self.targets[invocation.route.target].stop(invocation.request.attempt_id)
@@ -258,6 +264,7 @@ class _Drain:
                 attempt = works[0].attempt
                 if attempt > self._policy.max_attempts:
                     raise ManifestError(f"{self.step.name} started none of {len(works)} items, {attempt} times in a row")
+            self._end_no_job_twice(connection, works, recorded)
             self.store.append(recorded.events, connection)
             self._claims.settle(connection, [*recorded.processed, *recorded.rejected, *recorded.failed, *erased], owed)
             self._claims.owe(connection, recorded.postponed, recorded.owed)
@@ -265,6 +272,15 @@ class _Drain:
             if not recorded.outages:
                 breakers.reset(connection, self.step.breaker(route.target))
         return recorded
+
+    def _end_no_job_twice(self, connection: Connection, works: Sequence[Work], recorded: Recorded) -> None:
+        """A job that was cancelled while a function, which nothing stops, was at it stays cancelled. The result is told, since
+        it is there and has cost something."""
+        if jobs := [work.item_id for work in works if work.job]:
+            connection.execute(text("SELECT pg_advisory_xact_lock(7236454)"))  # of appends: nobody ends one meanwhile
+            ended = ended_jobs(connection, jobs)
+            ends = (JobCompleted, JobFailed)
+            recorded.events = [e for e in recorded.events if e.job_id not in ended or not isinstance(e.payload, ends)]
 
     def _trip(self, route: Route, broken: Exception) -> None:
         self._broken = broken

@@ -28,10 +28,10 @@ _WORTH_TELLING, _SECONDS_OF_SILENCE = 5, 15.0
 """An event tells of so many percent more, or of any more after so long: a job has twenty, and a long one more."""
 
 
-def cancelled_jobs(connection: Connection, job_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of these ids that are jobs which somebody has cancelled."""
+def ended_jobs(connection: Connection, job_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these ids that are jobs which have ended: nobody waits for work of a job that was cancelled, say."""
     rows = connection.execute(
-        text("SELECT job_id FROM jobs WHERE job_id = ANY(:ids) AND state = 'cancelled'"), {"ids": list(job_ids)}
+        text("SELECT job_id FROM jobs WHERE job_id = ANY(:ids) AND finished_at IS NOT NULL"), {"ids": list(job_ids)}
     )
     return set(rows.scalars())
 

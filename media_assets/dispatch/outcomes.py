@@ -25,9 +25,6 @@ from media_assets.eventlog.events import (
 from media_assets.eventlog.job_events import job_failed
 from media_assets.steps.step import Recipe, Step, Work
 
-_WHERE = {"target", "target_reason", "run_id", "attempt_id"}
-"""What an execution is apart from its cost, which one event has."""
-
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -126,7 +123,7 @@ def _error(
     match error.code.disposition:
         case Disposition.REJECT if work.job is not None:
             # The video has its own results; it is this job that can't be done.
-            _give_up(recorded, ref, work, error, execution, 1, now)
+            _fail(recorded, ref, work, error, execution, None, now)
             recorded.rejected.append(work)
         case Disposition.REJECT:
             rejection = UploadRejected(version_id=work.version_id, code=error.code, message=error.message)
@@ -144,8 +141,7 @@ def _error(
             )
             recorded.events.append(removal)
             if work.job is not None:
-                free = Execution(**execution.model_dump(include=_WHERE))
-                _give_up(recorded, ref, work, error, free, 1, now)
+                _give_up(recorded, ref, work, error, execution.free(), work.failures + 1, now)
             recorded.rejected.append(work)
         case Disposition.AGAIN:
             recorded.postponed.append(work)
@@ -155,21 +151,28 @@ def _error(
             recorded.owed[work.item_id] = charge
             recorded.outages.append(f"{error.code}: {error.message}")
         case Disposition.FAIL:
-            failures = work.failures + 1
-            retry_at = policy.retry_at(failures, error.retryable, now)
-            failure = StepFailed(
-                version_id=work.version_id,
-                code=error.code,
-                message=error.message,
-                retry_at=retry_at,
-            )
-            failed = step_failed(ref, failure, execution=execution, occurred_at=now)
-            recorded.events.append(failed)
-            if retry_at is None:
-                led_to_it = ref.trace.model_copy(update={"causation_id": failed.event_id})
-                free = Execution(**execution.model_dump(include=_WHERE))
-                _give_up(recorded, ref.model_copy(update={"trace": led_to_it}), work, error, free, failures, now)
+            retry_at = policy.retry_at(work.failures + 1, error.retryable, now)
+            _fail(recorded, ref, work, error, execution, retry_at, now)
             recorded.failed.append(work)
+
+
+def _fail(
+    recorded: Recorded,
+    ref: StepRef,
+    work: Work,
+    error: ItemError,
+    execution: Execution,
+    retry_at: datetime | None,
+    now: datetime,
+) -> None:
+    """A failed attempt, which bears the cost, and the end if there is no other one."""
+    failure = StepFailed(version_id=work.version_id, code=error.code, message=error.message, retry_at=retry_at)
+    failed = step_failed(ref, failure, execution=execution, occurred_at=now)
+    recorded.events.append(failed)
+    if retry_at is None:
+        led_to_it = ref.trace.model_copy(update={"causation_id": failed.event_id})
+        ref = ref.model_copy(update={"trace": led_to_it})
+        _give_up(recorded, ref, work, error, execution.free(), work.failures + 1, now)
 
 
 def _give_up(

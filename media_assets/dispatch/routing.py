@@ -31,6 +31,8 @@ def routes(
     for work in works:
         if reason := step.needs_task(work):
             way = Route("ecs", reason)
+        elif work.failures:  # a function's time or memory may have been too little, whatever the estimate was
+            way = Route("ecs", "failed_before")
         else:
             way = route_large(step, work.size_bytes, step.seconds(work, settings), settings, paused)
         ways.setdefault(way, []).append(work)

@@ -12,10 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from lambdas.runtime.contract import ErrorCode
 from media_assets.eventlog.catalogue import JobSubmitted, VideoInfo
 from media_assets.eventlog.errors import StreamClosedError
 from media_assets.eventlog.items import ItemNotFoundError
-from media_assets.eventlog.job_events import JobRef, job_cancelled, job_submitted
+from media_assets.eventlog.job_events import JobRef, job_cancelled, job_failed, job_submitted
 from media_assets.eventlog.jobs import FINISHED, JobNotFoundError
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
@@ -128,6 +129,28 @@ def cancel_job(store: EventStore, job_id: uuid.UUID, *, reason: str) -> None:
         raise JobRefusedError(f"job {job_id} is {job.state} already: there is nothing to cancel")
     ref = JobRef(job_id=job_id, item_id=job.item_id, user_id=job.user_id)
     store.append([job_cancelled(ref, reason=reason, occurred_at=datetime.now(UTC), causation_id=job.event_id)])
+
+
+def fail_jobs_of_removed_videos(store: EventStore) -> list[uuid.UUID]:
+    """Tell the log of jobs whose video is no longer in the bucket that they failed: there is no work on them any more, so
+    nothing else would. Returns their ids."""
+    with store.engine.connect() as connection:
+        rows = connection.execute(
+            text("""
+                SELECT j.job_id, j.item_id, j.user_id, j.event_id FROM jobs j JOIN uploads u USING (item_id, version_id)
+                WHERE j.finished_at IS NULL AND u.removed_at IS NOT NULL ORDER BY j.position
+            """)
+        ).all()
+    failed = []
+    for job_id, item_id, user_id, submitted in rows:
+        told = {"code": ErrorCode.SOURCE_GONE, "message": "this version of the video is no longer in the bucket"}
+        ref = JobRef(job_id=job_id, item_id=item_id, user_id=user_id)
+        try:
+            store.append([job_failed(ref, **told, occurred_at=datetime.now(UTC), causation_id=submitted)])
+        except StreamClosedError:  # erased this moment
+            continue
+        failed.append(job_id)
+    return failed
 
 
 def _job(connection: Connection, job_id: uuid.UUID) -> Any:

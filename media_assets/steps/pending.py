@@ -20,7 +20,7 @@ _UNCLAIMED = """
     (SELECT c.lease_expires_at >= now() FROM claims c WHERE c.item_id = s.item_id AND c.step = s.step) IS NOT TRUE
 """
 
-# Steps of which not every target is down; of those whose targets can't stand in for each other, none.
+# Steps of which not every target is down, and none that no other can stand in for.
 _REACHABLE = """
     SELECT t.step FROM unnest(CAST(:steps AS text[]), CAST(:breakers AS text[]), CAST(:needed AS boolean[]))
                        AS t (step, breaker, needed)
@@ -193,12 +193,13 @@ def left_pending(connection: Connection, step: str, hour: datetime) -> LeftPendi
 
 
 def _targets() -> dict[str, Any]:
-    """Each step's targets, by their breakers. What is too large for Lambda can't make do without ECS."""
-    pairs = [(step, step.breaker(target)) for step in STEPS.values() for target in step.targets]
+    """Each step's targets, by their breakers. What is too large for Lambda can't make do without ECS, which does all that
+    Lambda does."""
+    pairs = [(step, target) for step in STEPS.values() for target in step.targets]
     return {
         "steps": [step.name for step, _ in pairs],
-        "breakers": [breaker for _, breaker in pairs],
-        "needed": [not step.gathers for step, _ in pairs],
+        "breakers": [step.breaker(target) for step, target in pairs],
+        "needed": [target == "ecs" and not step.gathers for step, target in pairs],
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import unicodedata
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,14 @@ class TextInput(BaseModel):
     @classmethod
     def _is_text(cls, value: str | None) -> str | None:
         return None if value is None else checked(value)
+
+    @field_validator("context")
+    @classmethod
+    def _is_readable(cls, value: str | None) -> str | None:
+        """Control characters tell a model nothing, and take six bytes each of what one attempt may cost (vary.most_tokens)."""
+        if value is not None and any(unicodedata.category(each) == "Cc" and each not in "\t\r\n" for each in value):
+            raise ValueError("the context has control characters")
+        return value
 
     @field_validator("unique_texts")
     @classmethod

@@ -26,7 +26,7 @@ from media_assets.local.ports import free_port
 from media_assets.local.synth import synthesize
 from media_assets.settings import Settings, get_settings
 from media_assets.steps.catalogue import STEPS
-from tests.unit.defs.cinema import INFO
+from tests.unit.eventlog.films import VIDEO
 
 STACK = "media-assets-local"
 KEY = "uploads/ann/été + 1.jpg"
@@ -132,7 +132,7 @@ def test_the_log_gets_a_bus_and_a_bucket_whose_anchors_nobody_deletes(machine: M
 def test_every_function_starts_and_answers_for_its_item(machine: Machine, assembly: Path) -> None:
     outputs = deploy(assembly, endpoint_url=machine.url)
     settings = Settings()
-    video = INFO.model_dump(mode="json")
+    video = VIDEO.model_dump(mode="json")
 
     for step in STEPS:
         item = {

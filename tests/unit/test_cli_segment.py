@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 import time
@@ -19,17 +18,15 @@ from typer.testing import CliRunner
 from media_assets.cli import following
 from media_assets.cli.commands import app
 from media_assets.cli.output import CommandError
-from media_assets.eventlog.catalogue import VideoSegmented
 from media_assets.eventlog.events import NewEvent
-from media_assets.eventlog.job_events import job_failed
 from media_assets.eventlog.jobs import list_jobs
 from media_assets.eventlog.store import EventStore
 from media_assets.steps.jobs import JobRefusedError
 from media_assets.steps.segment_plan import PlanError
 from tests.conftest import Database
 from tests.unit.command_line import said, talking_to, told
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.lives import NOON, Life, spending_stopped
-from tests.unit.films import Film
 
 bikes = Film()
 
@@ -54,7 +51,7 @@ def submitted(store: EventStore) -> list[dict[str, Any]]:
         return list_jobs(db)
 
 
-def meanwhile(store: EventStore, arguments: list[str], *tell: Callable[[uuid.UUID], list[NewEvent]]) -> Result:
+def meanwhile(store: EventStore, arguments: list[str], *tell: Callable[[Job], list[NewEvent]]) -> Result:
     """What a command that follows a job says, while this is told of the job, a little later each."""
 
     def work() -> None:
@@ -62,7 +59,7 @@ def meanwhile(store: EventStore, arguments: list[str], *tell: Callable[[uuid.UUI
             time.sleep(0.02)
         for each in tell:
             time.sleep(0.1)
-            store.append(each(uuid.UUID(found[0]["job_id"])))
+            store.append(each(Job(bikes, uuid.UUID(found[0]["job_id"]))))
 
     worker = threading.Thread(target=work)
     worker.start()
@@ -118,7 +115,7 @@ def test_large_and_long_work_is_for_ecs(store: EventStore, monkeypatch: pytest.M
     large = Film("uploads/ada/large.mp4")
     upload = large.upload()
     payload = upload.payload.model_copy(update={"size_bytes": 300_000_000})
-    store.append([upload.model_copy(update={"payload": payload}), large.measured()])
+    store.append([upload.model_copy(update={"payload": payload}), large.probed()])
     plan = told("segment", large.key, "--dry-run")
     assert (plan["target"], plan["target_reason"]) == ("ecs", "many_bytes")
     assert plan["estimated_micro_dollars"] >= 1000  # a minute of a task at least
@@ -164,8 +161,8 @@ def test_a_job_is_followed_to_its_end(store: EventStore) -> None:
     done = meanwhile(
         store,
         ["--fixed", "5"],
-        lambda job_id: bikes.started(bikes.job(job_id), 40),
-        lambda job_id: bikes.completed(bikes.job(job_id)),
+        lambda job: [job.started(), job.progressed()],
+        lambda job: [job.segmented(), job.completed()],
     )
     assert done.exit_code == 0
     [job] = submitted(store)
@@ -174,19 +171,18 @@ def test_a_job_is_followed_to_its_end(store: EventStore) -> None:
 
 
 def test_a_job_that_fails_ends_with_its_reason_and_status_1(store: EventStore) -> None:
-    def fail(job_id: uuid.UUID) -> list[NewEvent]:
-        return [job_failed(bikes.job(job_id), code="timeout", message="too slow", occurred_at=NOON)]
-
-    done = meanwhile(store, [], fail)
+    done = meanwhile(store, [], lambda job: [job.failed()])
     assert done.exit_code == 1
-    assert "failed: timeout: too slow" in done.stdout
+    assert "failed: timeout: given up" in done.stdout
     [job] = submitted(store)
-    assert told("job", job["job_id"])["error"] == {"code": "timeout", "message": "too slow"}
+    assert told("job", job["job_id"])["error"] == {"code": "timeout", "message": "given up"}
 
 
 def test_json_is_the_job_at_its_end(store: EventStore) -> None:
-    done = meanwhile(store, ["--text", "Hello", "--json"], lambda id: bikes.completed(bikes.job(id), text="Hello"))
-    job = json.loads(done.stdout)
+    def complete(job: Job) -> list[NewEvent]:
+        return [job.segmented(texts=["Hello"] * 2), job.completed()]
+
+    job = json.loads(meanwhile(store, ["--text", "Hello", "--json"], complete).stdout)
     assert (job["state"], job["progress"], [each["text"] for each in job["segments"]]) == ("completed", 100, ["Hello"] * 2)
     assert job["options"]["text_input"]["strategy"] == "one_for_all"
 
@@ -234,16 +230,11 @@ def test_a_job_that_waits_for_money_is_not_waited_for(store: EventStore, monkeyp
 
 def finished_job(store: EventStore, bucket: str, bodies: list[bytes]) -> str:
     """A job whose segments are objects of these contents, the log says."""
-    job_id = str(told("segment", bikes.key, "--detach")["job_id"])
-    result, completed = bikes.completed(bikes.job(uuid.UUID(job_id)))
-    assert isinstance(result.payload, VideoSegmented)
-    segments = []
-    for segment, body in zip(result.payload.segments, bodies, strict=True):
-        boto3.client("s3").put_object(Bucket=bucket, Key=segment.key, Body=body)
-        segments.append(segment.model_copy(update={"sha256": hashlib.sha256(body).hexdigest()}))
-    payload = result.payload.model_copy(update={"segments": tuple(segments)})
-    store.append([result.model_copy(update={"payload": payload}), completed])
-    return job_id
+    job = Job(bikes, uuid.UUID(told("segment", bikes.key, "--detach")["job_id"]))
+    for index, body in enumerate(bodies):
+        boto3.client("s3").put_object(Bucket=bucket, Key=f"processed/{job.job_id}/segment_{index:03d}.mp4", Body=body)
+    store.append([job.segmented(number=len(bodies), bodies=bodies), job.completed(len(bodies))])
+    return str(job.job_id)
 
 
 def test_segments_are_downloaded_and_checked(aws: str, store: EventStore, tmp_path: Path) -> None:
@@ -277,7 +268,7 @@ def test_a_file_is_uploaded_and_waited_for_until_it_is_measured(
         CliRunner().invoke(app, ["segment", str(path), "--dry-run"], catch_exceptions=False)
     new = Film("uploads/ada/new.mp4")
     assert uploaded(new) == []
-    worker = threading.Thread(target=probe, args=(store, new, new.measured()))
+    worker = threading.Thread(target=probe, args=(store, new, new.probed()))
     worker.start()
     job = told("segment", str(path), "--user", "ada", "--detach")
     worker.join()

@@ -16,23 +16,23 @@ from media_assets.cli.erase import Target
 from media_assets.cli.output import CommandError, cut_text, time_text
 from media_assets.cli.uploading import Upload, follow
 from media_assets.cuts import FixedCut
-from media_assets.eventlog.job_events import job_failed
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.jobs import submit_segment_job
 from media_assets.steps.segment_plan import JobOptions
 from tests.conftest import Database
 from tests.unit.command_line import said, talking_to, told
+from tests.unit.eventlog.films import Film, Job, frame_done
 from tests.unit.eventlog.lives import NOON, Life, spending_stopped
-from tests.unit.films import Film
 
 bikes, cat = Film(), Life()
+TIMES = (1500, 4000)
 
 
 @pytest.fixture
 def store(aws: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[EventStore]:
     """The log that the command line talks to, with a video whose frames are at work."""
-    database.store.append([*bikes.ready(), *bikes.framed(), bikes.segmented()])
+    database.store.append([*bikes.ready(), *bikes.watched(times=TIMES), bikes.segmented()])
     with talking_to(database, monkeypatch):
         yield database.store
 
@@ -95,7 +95,7 @@ def test_a_frame_is_shown_with_its_video_and_time(store: EventStore) -> None:
 
 
 def test_a_moment_of_a_video_is_found(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.append([*cat.done(), *bikes.frame_done(4000, summary="A bicycle.", vector=(0.0, 1.0, 0.0))])
+    store.append([*cat.done(), *frame_done(bikes.frame(4000), summary="A bicycle.", vector=(0.0, 1.0, 0.0))])
     monkeypatch.setenv("MEDIA_EMBED_MODEL", "meaning")
     monkeypatch.setattr(items, "embed_query", lambda settings, query: [0.0, 1.0, 0.0])
     moment, picture = told("search", "a bicycle")
@@ -124,15 +124,15 @@ def test_status_counts_uploads_frames_and_jobs_apart(store: EventStore, monkeypa
 
 def test_events_of_a_job_by_its_id_and_as_a_tree(store: EventStore) -> None:
     job_id = job_of(store)
-    job = bikes.job(job_id)
-    store.append([*bikes.started(job, 40), job_failed(job, code="timeout", message="too slow", occurred_at=NOON)])
+    job = Job(bikes, job_id)
+    store.append([job.started(), job.progressed(), job.failed()])
     types = ["JobSubmitted", "JobStarted", "JobProgressed", "JobFailed"]
     submission = store.stream(f"job-{job_id}")[0].event_id
     for reference in (str(job_id), f"job-{job_id}", str(submission)):
         assert [event["type"] for event in told("events", reference)] == types
     assert {event["job_id"] for event in told("events", str(job_id))} == {str(job_id)}
     tree = said("events", str(job_id), "--tree")
-    for part in (f"job {job_id} on item {bikes.item_id}", "every 5 s", "segment: 40 %", "timeout: too slow"):
+    for part in (f"job {job_id} on item {bikes.item_id}", "every 5 s", "segment: 40 %", "timeout: given up"):
         assert part in tree
     with pytest.raises(CommandError, match="has no events: there is no such job"):
         said("events", f"job-{uuid.uuid4()}")
@@ -146,7 +146,7 @@ def test_events_of_a_video_and_of_a_frame_say_what_came_of_it(store: EventStore)
 
 
 def test_a_video_is_waited_for_until_its_frames_are_done(store: EventStore) -> None:
-    left = [*bikes.frame_done(1500), *bikes.frame_done(4000)]
+    left = [*frame_done(bikes.frame(1500)), *frame_done(bikes.frame(4000))]
     upload = on_its_way(bikes)
     states = []
 
@@ -161,8 +161,8 @@ def test_a_video_is_waited_for_until_its_frames_are_done(store: EventStore) -> N
 
 
 def test_a_frame_whose_step_ends_is_progress_of_its_video(store: EventStore) -> None:
-    store.append(bikes.frame_done(1500))
-    left = bikes.frame_done(4000)
+    store.append(frame_done(bikes.frame(1500)))
+    left = frame_done(bikes.frame(4000))
     upload, began = on_its_way(bikes), time.monotonic()
 
     def tell(finished: int) -> None:
@@ -175,17 +175,16 @@ def test_a_frame_whose_step_ends_is_progress_of_its_video(store: EventStore) -> 
 
 def test_a_frame_that_fails_or_waits_for_money_ends_the_waiting(store: EventStore) -> None:
     frame = bikes.frame(4000)
-    store.append([*bikes.frame_done(1500), frame.thumbnails(), frame.detections(), frame.analysis()])
-    store.append([frame.abandoned("embed")])
+    store.append([*frame_done(bikes.frame(1500)), frame.thumbnails("f1"), frame.detections("f1"), frame.analysis("f1")])
+    store.append([frame.abandoned("embed", "f1")])
     upload = on_its_way(bikes)
     follow(store.engine, [upload], timeout_seconds=2)
     assert (upload.state, upload.code, upload.message) == ("failed", "crashed", "frame at 0:04: embed: crashed, given up")
 
     other = Film("uploads/ada/other.mp4")
-    store.append([*other.ready(), *other.framed(), other.segmented(), other.frame(1500).thumbnails()])
-    store.append(
-        [other.frame(1500).detections(), *other.frame_done(4000), spending_stopped(day=NOON.date().replace(year=2100))]
-    )
+    waits, done = other.frame(1500), other.frame(4000)
+    store.append([*other.ready(), *other.watched(times=TIMES), other.segmented(), *frame_done(done)])
+    store.append([waits.thumbnails("f1"), waits.detections("f1"), spending_stopped(day=NOON.date().replace(year=2100))])
     upload = on_its_way(other)
     follow(store.engine, [upload], timeout_seconds=2)
     assert (upload.state, upload.code) == ("failed", "over_budget")

@@ -10,6 +10,7 @@ from media_assets.defs.sensors.runs import requests_for_due_work
 from media_assets.dispatch.breakers import known_breakers
 from media_assets.settings import get_settings
 from media_assets.steps.budgets import resume_spending
+from media_assets.steps.jobs import fail_jobs_of_removed_videos
 
 
 @sensor(
@@ -21,6 +22,8 @@ from media_assets.steps.budgets import resume_spending
 def pending_work_sensor(context: SensorEvaluationContext, media: MediaResource) -> SensorResult:
     for user_id in resume_spending(media.store, media.settings):
         context.log.info(f"{user_id} has money again: work on models goes on")
+    for job_id in fail_jobs_of_removed_videos(media.store):
+        context.log.info(f"job {job_id} has failed: its video is no longer in the bucket")
     with media.store.engine.connect() as connection:
         breakers = known_breakers(connection)
     evaluations, cursor = news_of_targets(breakers, context.cursor)

@@ -163,7 +163,7 @@ def test_a_job_waits_for_its_texts_and_writes_them(store: EventStore) -> None:
     [
         (ErrorCode.STEP_ERROR, True, ["StepFailed"]),
         (ErrorCode.STEP_ERROR, False, ["StepFailed", "StepAbandoned", "JobFailed"]),
-        (ErrorCode.CORRUPT, False, ["StepAbandoned", "JobFailed"]),
+        (ErrorCode.CORRUPT, False, ["StepFailed", "StepAbandoned", "JobFailed"]),
         (ErrorCode.SOURCE_GONE, False, ["StepAbandoned", "JobFailed"]),
     ],
 )
@@ -176,6 +176,8 @@ def test_how_a_job_fails(store: EventStore, code: ErrorCode, retryable: bool, en
     assert len(told(store, "UploadRemoved")) == (code is ErrorCode.SOURCE_GONE)
     costs = [event.micro_dollars for event in store.all() if event.step == "segment" and event.job_id]
     assert sum(cost > 0 for cost in costs) == (0 if code is ErrorCode.SOURCE_GONE else 1)
+    counted = rows(store, "SELECT sum(micro_dollars) AS cost FROM costs WHERE step = 'segment'")
+    assert counted == [{"cost": sum(event.micro_dollars for event in store.all() if event.step == "segment")}]
     with store.engine.connect() as connection:
         found = describe_job(connection, job.job_id)
     assert found["state"] == ("processing" if len(ends) == 1 else "failed")
@@ -291,3 +293,15 @@ def test_a_job_that_is_cancelled_is_stopped_and_nothing_comes_of_it(store: Event
         assert describe_job(connection, job.job_id)["state"] == "cancelled"
     assert rows(store, "SELECT * FROM breakers") == []
     assert drained(store, "segment", per_item(as_planned)) == []
+
+
+def test_a_job_that_was_cancelled_under_way_ends_once(store: EventStore) -> None:
+    job = Job()
+    store.append([FILM.upload(), FILM.probed(), FILM.segmented(), job.submitted()])
+
+    def cancelled_meanwhile(request: StepRequest) -> Manifest:
+        store.append([job.cancelled()])
+        return answer_to(request, [as_planned(item) for item in request.items])
+
+    assert len(drained(store, "segment", cancelled_meanwhile)) == 1
+    assert [event.payload.type for event in store.stream(job.stream_id)][2:] == ["JobCancelled", "VideoSegmented"]

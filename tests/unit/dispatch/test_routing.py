@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,6 +78,11 @@ def test_each_video_goes_its_own_way_and_small_items_go_together() -> None:
     assert routes(STEPS["detect"], photos, Settings()) == [(Route("ecs", "many_items"), photos)]
     assert routes(STEPS["probe"], photos, Settings()) == [(Route("lambda", "only_target"), photos)]
     assert routes(STEPS["frames"], [], Settings()) == []
+
+
+def test_what_failed_in_a_function_is_tried_again_as_a_task() -> None:
+    failed = replace(video_work("segment", seconds=10), failures=1)
+    assert routes(STEPS["segment"], [failed], Settings()) == [(Route("ecs", "failed_before"), [failed])]
 
 
 @pytest.mark.parametrize(

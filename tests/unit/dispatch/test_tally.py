@@ -75,4 +75,5 @@ def test_a_job_that_cant_be_done_counts_as_failed_and_gives_no_seconds() -> None
     assert (tally.processed, tally.rejected, tally.video_ms) == (1, 1, 10_000)
     assert tally.figures == {"segments": 2, "jobs_failed": 1}
     assert tally.videos == {own.item_id}
-    assert tally.targets == {"ecs": 1}
+    assert tally.targets == {"ecs": 2}
+    assert tally.reasons.total() == 1

@@ -16,7 +16,7 @@ from media_assets.eventlog.items import ItemErasedError, ItemNotFoundError, reso
 from media_assets.eventlog.replay import verify_replay
 from tests.conftest import Database
 from tests.unit.erasure.conftest import Album
-from tests.unit.eventlog.films import Film, Job
+from tests.unit.eventlog.films import Film, Job, frame_done
 from tests.unit.eventlog.lives import Life, rows
 
 KEY = "uploads/ada/bikes.mp4"
@@ -45,7 +45,7 @@ def screened(album: Album, key: str = KEY) -> Screened:
         frame = film.frame(time, version)
         object_version = album.put(frame.key)
         album.store.append([*film.frames_received(version, times=(time,), object_version=object_version)])
-        album.store.append(frame.processed(object_version)[1:])
+        album.store.append(frame_done(frame, object_version))
         album.put(f"derived/{frame.item_id}/thumbnail/r1/{object_version}/0/256.webp")
     album.store.append(job.done())
     album.put(f"derived/{film.item_id}/segment/r1/{version}/0/segment_000.mp4")

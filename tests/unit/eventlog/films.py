@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from media_assets.eventlog.catalogue import (
+    AudioTrack,
     Frame,
     FramesExtracted,
     JobSubmitted,
@@ -27,6 +29,7 @@ from media_assets.eventlog.events import (
     deterministic_id,
     frame_received,
     item_erased,
+    item_id_of,
     step_abandoned,
     step_failed,
     step_succeeded,
@@ -53,7 +56,7 @@ VIDEO = VideoInfo(
     rotation=0,
     sample_aspect_ratio=(1, 1),
     video_tracks=1,
-    audio=(),
+    audio=(AudioTrack(codec="aac", channels=2, sample_rate_hz=48_000, language="eng"),),
 )
 
 
@@ -64,43 +67,22 @@ class Film(Life):
     key: str = "uploads/ada/bikes.mp4"
 
     def probed(self, version: str = "v1", *, width: int = 640, generation: int = 0, recipe: str = "r1") -> NewEvent:
-        payload = MediaProbed(
-            version_id=version,
-            kind="video",
-            format="mp4",
-            content_type="video/mp4",
-            width=width,
-            height=360,
-            orientation=1,
-            video=VIDEO,
-        )
+        payload = measured(version, width=width)
         return step_succeeded(self._ref(version, "probe", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
+    def ready(self) -> list[NewEvent]:
+        """Uploaded and measured: a job can be submitted."""
+        return [self.upload(), self.probed()]
+
     def frame(self, time_ms: int, version: str = "v1", *, generation: int = 0, recipe: str = "r1") -> Life:
-        key = f"derived/{self.item_id}/frames/{recipe}/{version}/{generation}/{time_ms:08d}.jpg"
+        key = f"{self._folder('frames', version, generation, recipe)}{time_ms:08d}.jpg"
         return Life(key, bucket=self.bucket)
 
     def extracted(
         self, version: str = "v1", *, times: Sequence[int] = TIMES, generation: int = 0, recipe: str = "r1"
     ) -> NewEvent:
-        frames = [self.frame(time, version, generation=generation, recipe=recipe) for time in times]
-        payload = FramesExtracted(
-            version_id=version,
-            shots=len(times),
-            frames=tuple(
-                Frame(
-                    item_id=frame.item_id,
-                    timecode_ms=time,
-                    key=frame.key,
-                    sha256="0" * 64,
-                    size_bytes=500,
-                    width=320,
-                    height=180,
-                    is_poster=time == times[0],
-                )
-                for time, frame in zip(times, frames, strict=True)
-            ),
-        )
+        folder = self._folder("frames", version, generation, recipe)
+        payload = frames(self.bucket, folder, version, dict.fromkeys(times), poster=times[0])
         ref = self._ref(version, "frames", generation, recipe)
         trace = {"correlation_id": self.upload(version).event_id}
         return step_succeeded(ref, payload, execution=EXECUTION, occurred_at=NOON).model_copy(update=trace)
@@ -120,26 +102,30 @@ class Film(Life):
         return [self.extracted(version, times=times, **key), *self.frames_received(version, times=times, **key)]
 
     def segmented(self, version: str = "v1", *, number: int = 2, generation: int = 0, recipe: str = "r1") -> NewEvent:
-        payload = segments(f"derived/{self.item_id}/segment/{recipe}/{version}/{generation}/", version, number)
+        payload = segments(self._folder("segment", version, generation, recipe), version, parts(number))
         return step_succeeded(self._ref(version, "segment", generation, recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
     def processed(self, version: str = "v1", **key: Any) -> list[NewEvent]:
         """The success of each of its own steps; its frames are received."""
         return [self.probed(version, **key), *self.watched(version, **key), self.segmented(version, **key)]
 
+    def _folder(self, step: str, version: str, generation: int, recipe: str) -> str:
+        return f"derived/{self.item_id}/{step}/{recipe}/{version}/{generation}/"
+
 
 @dataclass(frozen=True)
 class Job:
-    """A request to cut a version of a film. `has_texts_written`: a model writes what is laid over the segments first."""
+    """A request to cut a version of a film; one that has an id already is named by it. `has_texts_written`: a model writes
+    what is laid over the segments first."""
 
     film: Film = Film()
-    name: str = "j1"
+    name: str | uuid.UUID = "j1"
     version: str = "v1"
     has_texts_written: bool = False
 
     @property
     def job_id(self) -> uuid.UUID:
-        return deterministic_id("job", self.film.item_id, self.name)
+        return self.name if isinstance(self.name, uuid.UUID) else deterministic_id("job", self.film.item_id, self.name)
 
     @property
     def ref(self) -> JobRef:
@@ -165,8 +151,10 @@ class Job:
         payload = TextVaried(version_id=self.version, model="words", texts=tuple(texts))
         return step_succeeded(self._ref("vary", recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
-    def segmented(self, *, number: int = 2, recipe: str = "r1") -> NewEvent:
-        payload = segments(f"processed/{self.job_id}/", self.version, number)
+    def segmented(
+        self, *, number: int = 2, texts: Sequence[str] = (), bodies: Sequence[bytes] = (), recipe: str = "r1"
+    ) -> NewEvent:
+        payload = segments(f"processed/{self.job_id}/", self.version, parts(number), texts=texts, bodies=bodies)
         return step_succeeded(self._ref("segment", recipe), payload, execution=EXECUTION, occurred_at=NOON)
 
     def attempt_failed(
@@ -213,23 +201,97 @@ class Job:
         )
 
 
-def segments(prefix: str, version: str, number: int) -> VideoSegmented:
-    """The film in a number of equal parts."""
-    length = 10_000 // number
+def frame_done(
+    frame: Life,
+    version: str = "f1",
+    *,
+    summary: str = "A street.",
+    vector: Sequence[float] = (1.0, 0.0, 0.0),
+    generation: int = 0,
+    recipe: str = "r1",
+) -> list[NewEvent]:
+    """The success of each of a frame's steps: there is nothing to probe."""
+    return [
+        frame.thumbnails(version, generation=generation, recipe=recipe),
+        frame.analysis(version, summary=summary, generation=generation, recipe=recipe),
+        frame.embedding(version, vector=vector, generation=generation, recipe=recipe),
+        frame.detections(version, generation=generation, recipe=recipe),
+    ]
+
+
+def measured(version: str, *, width: int = 640, height: int = 360, video: VideoInfo = VIDEO) -> MediaProbed:
+    """What the probe says of an MP4."""
+    return MediaProbed(
+        version_id=version,
+        kind="video",
+        format="mp4",
+        content_type="video/mp4",
+        width=width,
+        height=height,
+        orientation=1,
+        video=video,
+    )
+
+
+def frames(
+    bucket: str,
+    folder: str,
+    version: str,
+    pictures: Mapping[int, bytes | None],
+    *,
+    poster: int,
+    width: int = 320,
+    height: int = 180,
+) -> FramesExtracted:
+    """Pictures by their times; one whose bytes don't matter is None. `poster` is a time."""
+    keys = {time_ms: f"{folder}{time_ms:08d}.jpg" for time_ms in pictures}
+    return FramesExtracted(
+        version_id=version,
+        shots=len(pictures),
+        frames=tuple(
+            Frame(
+                item_id=item_id_of(bucket, keys[time_ms]),
+                timecode_ms=time_ms,
+                key=keys[time_ms],
+                width=width,
+                height=height,
+                is_poster=time_ms == poster,
+                **_content(body),
+            )
+            for time_ms, body in pictures.items()
+        ),
+    )
+
+
+def segments(
+    folder: str, version: str, ends_ms: Sequence[int], *, texts: Sequence[str] = (), bodies: Sequence[bytes] = ()
+) -> VideoSegmented:
+    """A film that is cut there; with `texts`, one is laid over each segment. `bodies` are their bytes, if they matter."""
     return VideoSegmented(
         version_id=version,
-        mode="copied",
-        duration_ms=length * number,
+        mode="encoded" if texts else "copied",
+        duration_ms=ends_ms[-1],
         segments=tuple(
             Segment(
                 index=index,
-                start_ms=index * length,
-                end_ms=(index + 1) * length,
-                key=f"{prefix}segment_{index:03d}.mp4",
-                sha256="0" * 64,
-                size_bytes=1000,
-                text=None,
+                start_ms=start_ms,
+                end_ms=end_ms,
+                key=f"{folder}segment_{index:03d}.mp4",
+                text=texts[index] if texts else None,
+                **_content(bodies[index] if bodies else None),
             )
-            for index in range(number)
+            for index, (start_ms, end_ms) in enumerate(zip((0, *ends_ms[:-1]), ends_ms, strict=True))
         ),
     )
+
+
+def parts(number: int) -> list[int]:
+    """Where equal parts of the film end, in milliseconds."""
+    length = VIDEO.duration_ms // number
+    return [length * part for part in range(1, number + 1)]
+
+
+def _content(body: bytes | None) -> dict[str, Any]:
+    if body is None:
+        return {"sha256": "0" * 64, "size_bytes": 1000}
+    return {"sha256": hashlib.sha256(body).hexdigest(), "size_bytes": len(body)}

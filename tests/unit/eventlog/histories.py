@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from media_assets.eventlog.catalogue import FrameReceived, ItemErased
 from media_assets.eventlog.events import NewEvent, item_erased
-from tests.unit.eventlog.films import Film, Job
+from tests.unit.eventlog.films import Film, Job, frame_done
 from tests.unit.eventlog.lives import NOON, Life, spending_resumed, spending_stopped
 from tests.unit.eventlog.readings import UPSTREAM
 
@@ -118,9 +118,6 @@ def histories_of_films() -> Stories:
         """Before the video, or of a result that never came."""
         return film.frames_received(named(film, version), times=times, **key)
 
-    def processed_frame(frame: Life, key: dict[str, Any]) -> list[NewEvent]:
-        return [event for event in frame.processed("f1", **key) if event.step != "probe"]
-
     happenings = st.one_of(
         _story(_upload, films, versions),
         _story(_processed, films, versions, outcomes),
@@ -136,7 +133,7 @@ def histories_of_films() -> Stories:
         ),
         _story(lambda film, v: [film.removed(named(film, v))], films, versions),
         _story(lambda film, s, g: [film.reprocess(s, g)], films, steps, st.integers(1, 2)),
-        _story(processed_frame, frames, outcomes),
+        _story(lambda frame, key: frame_done(frame, **key), frames, outcomes),
         _story(lambda frame, s, g: [frame.reprocess(s, g)], frames, of_frame, st.integers(1, 2)),
         _story(lambda frame, s, a, key: [frame.failed(s, "f1", attempt=a, **key)], frames, of_frame, attempts, outcomes),
         _story(lambda frame: [frame.removed("f1")], frames),

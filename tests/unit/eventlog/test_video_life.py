@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from media_assets.eventlog.errors import StreamClosedError
-from media_assets.eventlog.events import NewEvent
 from media_assets.eventlog.store import EventStore
 from tests.conftest import Database
-from tests.unit.eventlog.films import VIDEO, Film, Job
+from tests.unit.eventlog.films import VIDEO, Film, Job, frame_done
 from tests.unit.eventlog.lives import Life, item, rows, step, steps
 
 film = Film()
@@ -19,11 +18,6 @@ FRAMES = [film.frame(480), film.frame(4000)]
 
 def states(store: EventStore, *lives: Life) -> list[str]:
     return [item(store, life)["state"] for life in lives]
-
-
-def processed(frame: Life) -> list[NewEvent]:
-    """What becomes of a frame: there is nothing to probe."""
-    return frame.processed("f1")[1:]
 
 
 def job_row(store: EventStore, job: Job) -> dict[str, Any]:
@@ -62,7 +56,7 @@ def test_a_frame_takes_the_steps_of_a_picture_but_the_probe(store: EventStore) -
     assert steps(store, poster) == {"thumbnail": "pending"}
     store.append([poster.thumbnails("f1")])
     assert steps(store, poster) == {"thumbnail": "done", "detect": "pending", "analyze": "pending"}
-    store.append(processed(poster))
+    store.append(frame_done(poster))
     assert steps(store, poster) == dict.fromkeys(("thumbnail", "detect", "analyze", "embed"), "done")
     assert states(store, poster, other) == ["done", "processing"]
     row = item(store, poster)
@@ -83,7 +77,7 @@ def test_a_frames_work_follows_from_its_arrival_in_the_story_of_the_video(store:
 
 
 def test_frames_that_were_taken_anew_replace_those_from_before(store: EventStore) -> None:
-    store.append([*film.done(), *processed(FRAMES[0])])
+    store.append([*film.done(), *frame_done(FRAMES[0])])
     anew = [film.frame(time, generation=1) for time in (0, 480)]
     store.append([film.reprocess("frames")])
     assert states(store, *FRAMES) == ["done", "processing"]  # until there are others
@@ -217,7 +211,7 @@ def test_a_job_is_about_the_version_that_it_was_submitted_for(store: EventStore)
 
 def test_erasing_a_frame_leaves_its_video_and_the_other_frames(database: Database) -> None:
     store = database.store
-    store.append([*film.done(), *processed(FRAMES[0])])
+    store.append([*film.done(), *frame_done(FRAMES[0])])
     as_owner = EventStore.connect(database.owner_url)
     as_owner.erase([FRAMES[0].erased()])
     as_owner.engine.dispose()

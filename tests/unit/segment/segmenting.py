@@ -42,12 +42,13 @@ def fixed(duration_ms: int, length_ms: int) -> list[list[int]]:
 
 
 def uploaded(bucket: Bucket, video: Path | bytes) -> BatchItem:
-    """A video with what probe says of it as its input."""
+    """A video with what the log says of it as its input: the pixels that it is shown with (steps/probe.py)."""
     item = bucket.put(video if isinstance(video, bytes) else video.read_bytes(), "video")
     limits = {"max_bytes": 100_000_000, "max_pixels": 100_000_000, **VIDEO_LIMITS}
     (found,) = outcomes(probe_handler, "probe", limits, item)
     assert found.result is not None, found.error
-    return item.model_copy(update={"input": {name: found.result[name] for name in ("video", "width", "height")}})
+    shown = {"width": found.result["upright_width"], "height": found.result["upright_height"]}
+    return item.model_copy(update={"input": {"video": found.result["video"], **shown}})
 
 
 def planned(

@@ -11,14 +11,13 @@ from media_assets.cuts import FixedCut
 from media_assets.eventlog.catalogue import JobSubmitted
 from media_assets.eventlog.events import hour_of, job_stream
 from media_assets.eventlog.items import ItemNotFoundError
-from media_assets.eventlog.job_events import job_failed
 from media_assets.eventlog.jobs import JobNotFoundError, describe_job, job_counts, list_jobs
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
-from media_assets.steps.jobs import JobRefusedError, cancel_job, submit_segment_job
+from media_assets.steps.jobs import JobRefusedError, cancel_job, fail_jobs_of_removed_videos, submit_segment_job
 from media_assets.steps.segment_plan import JobOptions, PlanError, TextInput
+from tests.unit.eventlog.films import Film, Job
 from tests.unit.eventlog.lives import NOON, Life, rows
-from tests.unit.films import Film
 
 SETTINGS = Settings(model_provider="local")
 HALVES = JobOptions(cutting_options=FixedCut(duration_seconds=5))
@@ -56,11 +55,11 @@ def test_submitting_the_same_job_again_changes_nothing(store: EventStore) -> Non
 def test_what_has_no_segments_is_refused_and_nothing_is_stored(store: EventStore) -> None:
     film, gone, bad, new = (Film(f"uploads/ada/{name}.mp4") for name in ("film", "gone", "bad", "new"))
     store.append([*cat.done(), *gone.ready(), gone.removed(), bad.upload(), bad.rejected(), new.upload()])
-    store.append([*film.ready(), *film.framed()])
+    store.append([*film.ready(), *film.watched()])
     head = store.head()
     for life, message in (
         (cat, "uploads/ada/cat.jpg is no video but a picture: only videos have segments"),
-        (film.frame(1500), "is no video but a frame of one"),
+        (film.frame(480), "is no video but a frame of one"),
         (gone, "uploads/ada/gone.mp4 is no longer in the bucket"),
         (bad, r"uploads/ada/bad.mp4 was rejected \(corrupt\): it is corrupt"),
         (new, "uploads/ada/new.mp4 isn't measured yet"),
@@ -115,10 +114,11 @@ def test_too_many_segments_are_refused(store: EventStore) -> None:
 def test_a_job_is_told_while_it_goes_on_and_at_its_end(store: EventStore) -> None:
     store.append(bikes.ready())
     job_id = submit_segment_job(store, SETTINGS, bikes.item_id, HALVES).job_id
-    store.append(bikes.started(bikes.job(job_id), 40))
+    job = Job(bikes, job_id)
+    store.append([job.started(), job.progressed()])
     found = described(store, job_id)
     assert (found["state"], found["progress"], found["segments"], found["finished_at"]) == ("processing", 40, [], None)
-    store.append(bikes.completed(bikes.job(job_id)))
+    store.append([job.segmented(), job.completed()])
     found = described(store, job_id)
     assert (found["state"], found["progress"], found["segment_count"]) == ("completed", 100, 2)
     assert found["segments"][1] == {
@@ -127,7 +127,7 @@ def test_a_job_is_told_while_it_goes_on_and_at_its_end(store: EventStore) -> Non
         "end_ms": 10_000,
         "key": f"processed/{job_id}/segment_001.mp4",
         "sha256": "0" * 64,
-        "size_bytes": 2000,
+        "size_bytes": 1000,
         "text": None,
     }
 
@@ -136,13 +136,13 @@ def test_jobs_are_listed_newest_first_by_video_and_user(store: EventStore) -> No
     other = Film("uploads/ada/other.mp4")
     store.append([*bikes.ready(), *other.ready()])
     made = [submit_segment_job(store, SETTINGS, film.item_id, HALVES).job_id for film in (bikes, other, bikes)]
-    store.append([job_failed(bikes.job(made[2]), code="timeout", message="too slow", occurred_at=NOON)])
+    store.append([Job(bikes, made[2]).failed()])
     with store.engine.connect() as db:
         assert [each["job_id"] for each in list_jobs(db)] == [str(job_id) for job_id in reversed(made)]
         assert [each["key"] for each in list_jobs(db, item_id=other.item_id)] == [other.key]
         assert list_jobs(db, user_id="grace") == []
         assert len(list_jobs(db, user_id="ada", limit=2)) == 2
-        assert list_jobs(db)[0]["error"] == {"code": "timeout", "message": "too slow"}
+        assert list_jobs(db)[0]["error"] == {"code": "timeout", "message": "given up"}
         assert job_counts(db) == {"failed": 1, "pending": 2}
 
 
@@ -156,3 +156,14 @@ def test_a_cancelled_job_has_nothing_due(store: EventStore) -> None:
         cancel_job(store, job_id, reason="not wanted")
     with pytest.raises(JobNotFoundError):
         cancel_job(store, uuid.uuid4(), reason="not wanted")
+
+
+def test_a_job_fails_when_its_video_is_removed(store: EventStore) -> None:
+    store.append(bikes.ready())
+    job_id = submit_segment_job(store, SETTINGS, bikes.item_id, HALVES).job_id
+    assert fail_jobs_of_removed_videos(store) == []
+    store.append([bikes.removed()])
+    assert fail_jobs_of_removed_videos(store) == [job_id]
+    job = described(store, job_id)
+    assert (job["state"], job["error"]["code"]) == ("failed", "source_gone")
+    assert fail_jobs_of_removed_videos(store) == []

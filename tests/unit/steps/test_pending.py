@@ -14,6 +14,7 @@ from media_assets.steps.claims import Claims
 from media_assets.steps.pending import Due, LeftPending, StepCounts, due_work, left_pending, step_counts, uploads_waiting
 from tests.conftest import Database
 from tests.unit.defs.owner import as_owner
+from tests.unit.eventlog.films import Film
 from tests.unit.eventlog.lives import HOUR, NOON, Life, rows, spending_stopped
 
 
@@ -84,6 +85,16 @@ def test_work_of_two_targets_is_due_while_one_of_them_is_left(store: EventStore)
     break_down(store, "detect@ecs")
     assert all_due(store) == [Due("detection", HOUR, "new")]
     break_down(store, "detect")
+    assert all_due(store) == []
+
+
+def test_videos_wait_for_tasks_but_not_for_functions(store: EventStore) -> None:
+    film = Film()
+    store.append([film.upload(), film.probed(), film.extracted()])
+    assert all_due(store) == [Due("video", HOUR, "new")]
+    break_down(store, "segment")
+    assert all_due(store) == [Due("video", HOUR, "new")]
+    break_down(store, "segment@ecs")
     assert all_due(store) == []
 
 

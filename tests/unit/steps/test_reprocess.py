@@ -11,7 +11,7 @@ from media_assets.eventlog.store import EventStore
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.claims import Claims
 from media_assets.steps.reprocess import request_reprocessing, would_request
-from tests.unit.eventlog.films import Film
+from tests.unit.eventlog.films import Film, frame_done
 from tests.unit.eventlog.lives import HOUR, NOON, Life, rows, step, steps
 
 cat, dog = Life("uploads/ada/cat.jpg"), Life("uploads/ada/dog.jpg")
@@ -141,7 +141,7 @@ def last(store: EventStore, life: Life, number: int) -> list[Event]:
 def test_of_each_kind_of_item_only_its_own_steps_are_asked_for(store: EventStore) -> None:
     film = Film()
     frame = film.frame(480)
-    store.append([*cat.done(), *film.done(), *frame.processed("f1")[1:]])
+    store.append([*cat.done(), *film.done(), *frame_done(frame)])
     with store.engine.connect() as connection:
         wanted = would_request(connection, [film.item_id, frame.item_id, cat.item_id], list(STEPS))
     assert wanted == {"probe": 2, "frames": 1, "segment": 1, **dict.fromkeys(("thumbnail", "detect", "analyze", "embed"), 2)}

@@ -10,7 +10,7 @@ from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.prices import lambda_invocation
 from media_assets.steps.segment_cost import encodes, estimated_micro_dollars, estimated_seconds
-from tests.unit.films import INFO
+from tests.unit.eventlog.films import VIDEO
 
 SETTINGS = Settings(model_provider="local")
 SEGMENT = STEPS["segment"]
@@ -32,7 +32,7 @@ def seconds(duration_s: int = 60, width: int = 1920, height: int = 1080, **optio
     ],
 )
 def test_what_has_to_be_encoded(info: dict[str, Any], asked: dict[str, bool], encoded: bool) -> None:
-    assert encodes({**INFO.model_dump(), **info}, **{"exact": False, "has_text": False, **asked}) is encoded
+    assert encodes({**VIDEO.model_dump(), **info}, **{"exact": False, "has_text": False, **asked}) is encoded
 
 
 def test_a_minute_of_full_hd_takes_about_a_minute_to_encode_and_a_moment_to_copy() -> None:

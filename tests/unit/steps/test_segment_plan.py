@@ -177,6 +177,7 @@ def test_scenes_have_one_text_for_all_or_none(text_input: dict[str, Any]) -> Non
         ({"strategy": "one_for_all", "base_text": "a", "unique_texts": ["b"]}, "takes base_text, not unique_texts"),
         ({"strategy": "unique_for_all", "base_text": "a", "unique_texts": ["b"]}, "takes unique_texts, not base_text"),
         ({"strategy": "one_for_all", "base_text": "a", "context": "b"}, "strategy one_for_all takes no context"),
+        ({"strategy": "base_vary", "base_text": "a", "context": "b\x01"}, "the context has control characters"),
         ({"strategy": "one_for_all", "base_text": " \n"}, "the text is blank"),
         ({"strategy": "unique_for_all", "unique_texts": ["a", ""]}, "text 2: the text is blank"),
         ({"strategy": "one_for_all", "base_text": "\U00013000"}, r"the font has no glyph for U\+13000 EGYPTIAN"),

@@ -63,6 +63,7 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_by_item ON jobs (item_id, position);
 CREATE INDEX jobs_by_user ON jobs (user_id, position);
+CREATE INDEX jobs_open ON jobs (position) WHERE finished_at IS NULL;
 
 CREATE TABLE segments (
     work_id    uuid NOT NULL,
