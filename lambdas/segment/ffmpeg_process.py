@@ -36,6 +36,7 @@ _OPEN_FILES = 64
 _SECONDS_BETWEEN_LOOKS = 0.25
 _PR_SET_PDEATHSIG = 1
 _INVALID_DATA, _END_OF_FILE = 183, 187  # AVERROR_INVALIDDATA, AVERROR_EOF
+_MOSTLY_UNDECODABLE = 69  # FFMPEG_ERROR_RATE_EXCEEDED
 _NO_MEMORY, _NO_THREAD, _NO_SPACE, _TOO_LARGE = 256 - 12, 256 - 11, 256 - 28, 256 - 27  # ENOMEM, EAGAIN, ENOSPC, EFBIG
 _SAID_FOR_LACK_OF_MEMORY = re.compile(rb"Cannot allocate memory|malloc of size \d+ failed")
 _REMEMBERED_BYTES = 65536
@@ -176,9 +177,9 @@ class Sandbox:
             return StepError(ErrorCode.TIMEOUT, "the video took longer than the time there is")
         if status < 0:
             return StepError(ErrorCode.CRASHED, f"ffmpeg was ended by {signal.Signals(-status).name}")
-        if status in (_INVALID_DATA, _END_OF_FILE):
+        if status in (_INVALID_DATA, _END_OF_FILE, _MOSTLY_UNDECODABLE):
             return StepError(ErrorCode.CORRUPT, "ffmpeg finds no video in the file that it can read")
-        return StepError(ErrorCode.CORRUPT, f"ffmpeg can't process the file (its exit status is {status})")
+        return StepError(ErrorCode.STEP_ERROR, f"ffmpeg can't process the file (its exit status is {status})", False)
 
 
 def _too_large(limit_bytes: int) -> StepError:

@@ -112,7 +112,7 @@ class _Work:
             except NotPlayable:
                 pass  # what H.264 it is is known of the copy only
             except StepError as error:
-                if error.code is not ErrorCode.CORRUPT:
+                if error.code not in (ErrorCode.CORRUPT, ErrorCode.STEP_ERROR):
                     raise
                 # Packets that can't be copied may be decoded all the same.
         return Mode.ENCODED, cuts, self._cut(cuts, Mode.ENCODED)

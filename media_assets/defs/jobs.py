@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dagster import AssetSelection, define_asset_job
 
 from media_assets.defs.checks.targets import target_checks
-from media_assets.steps.catalogue import DETECTION_PIPELINE, IMAGE_PIPELINE, VIDEO_PIPELINE
+from media_assets.steps.catalogue import DETECTION_PIPELINE, IMAGE_PIPELINE, TEXT_PIPELINE, VIDEO_PIPELINE
 from media_assets.steps.step import Step
 
 TAGS = "media-assets/"
@@ -40,6 +40,13 @@ detection_pipeline = define_asset_job(
     description="Objects in the photos and frames of an hour that have thumbnails, and their checks.",
 )
 
+text_pipeline = define_asset_job(
+    "text_pipeline",
+    selection=_work_of(TEXT_PIPELINE),
+    tags={PIPELINE_TAG: "text"},
+    description="Texts that jobs have varied by a chat model, and their checks. While the model is down, videos are cut.",
+)
+
 video_pipeline = define_asset_job(
     "video_pipeline",
     selection=_work_of(VIDEO_PIPELINE),
@@ -47,5 +54,5 @@ video_pipeline = define_asset_job(
     description="Frames and segments of the videos of an hour, those that jobs asked for too, and their checks.",
 )
 
-JOBS = {"image": image_pipeline, "detection": detection_pipeline, "video": video_pipeline}
+JOBS = {"image": image_pipeline, "detection": detection_pipeline, "text": text_pipeline, "video": video_pipeline}
 """By pipeline."""

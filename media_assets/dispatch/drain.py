@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ from media_assets.settings import Settings
 from media_assets.steps.budgets import resume_spending
 from media_assets.steps.claims import Claims
 from media_assets.steps.pending import uploads_waiting
-from media_assets.steps.step import Step, Work
+from media_assets.steps.step import Step, TargetName, Work
 
 _LOOK_SECONDS = 3.0
 """How often, while nothing comes back, it is looked for jobs that were cancelled."""
@@ -118,12 +118,18 @@ class _Drain:
 
     def _send_what_may_be_sent(self) -> bool:
         """Whether a batch is under way. Once a target is found broken nothing more is sent."""
-        while self._broken is None and len(self._running) < self.settings.dispatch_threads:
-            if not self._queue and self._out_of_reach is None:
-                self._queue.extend(self._take())
-            if not self._queue or (self._running and self._must_wait(self._queue[0])):
+        has_taken = False
+        while self._broken is None and (idle := self._idle_targets()):
+            batch = next((batch for batch in self._queue if batch.route.target in idle), None)
+            if batch is None and self._out_of_reach is None and not (self._queue and has_taken):
+                has_taken = True
+                if taken := self._take():
+                    self._queue.extend(taken)
+                    continue
+            if batch is None or (self._running and self._must_wait(batch)):
                 break
-            works, route, taken_away = self._queue.popleft()
+            self._queue.remove(batch)
+            works, route, taken_away = batch
             if works := self._still_wanted(works):
                 request = self._request(works)
                 invocation = Invocation(self.step, works, request, route, taken_away)
@@ -133,6 +139,11 @@ class _Drain:
                 reports.started()
                 self._running[invocation.send(self.targets[route.target], reports.progressed)] = invocation
         return bool(self._running)
+
+    def _idle_targets(self) -> set[TargetName]:
+        """Those that may be sent another batch: long tasks keep nothing from functions."""
+        running = Counter(invocation.route.target for invocation in self._running.values())
+        return {target for target in self.step.targets if running[target] < self.settings.dispatch_threads}
 
     def _must_wait(self, batch: Batch) -> bool:
         """New uploads outrank recomputations, of whichever step and run they are."""

@@ -14,11 +14,13 @@ from media_assets.steps.vary import VaryText
 
 IMAGE_PIPELINE: tuple[Step, ...] = (Probe(), MakeThumbnails(), Analyze(), Embed())
 DETECTION_PIPELINE: tuple[Step, ...] = (Detect(),)
-VIDEO_PIPELINE: tuple[Step, ...] = (ExtractFrames(), VaryText(), SegmentVideo())
+TEXT_PIPELINE: tuple[Step, ...] = (VaryText(),)
+VIDEO_PIPELINE: tuple[Step, ...] = (ExtractFrames(), SegmentVideo())
 
 PIPELINES: dict[str, tuple[Step, ...]] = {
     "image": IMAGE_PIPELINE,
     "detection": DETECTION_PIPELINE,
+    "text": TEXT_PIPELINE,
     "video": VIDEO_PIPELINE,
 }
 """By kind of work. Each has a job and runs of its own, so that a slow kind never holds up a quick one."""

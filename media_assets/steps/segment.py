@@ -60,7 +60,7 @@ class SegmentVideo(Step):
         )
 
     def needs_task(self, work: Work) -> str | None:
-        return None if work.job is None else why_task(_texts(work, JobOptions.model_validate(work.job.options)) or ())
+        return None if work.job is None else why_task(_texts(work, JobOptions.stored(work.job.options)) or ())
 
     def payload(self, work: Work, outcome: ItemOutcome) -> VideoSegmented:
         result = outcome.result or {}
@@ -117,5 +117,5 @@ def why_task(texts: Iterable[str]) -> str | None:
 def options_of(work: Work, settings: Settings) -> JobOptions:
     """What its job asks for, or what is configured."""
     if work.job is not None:
-        return JobOptions.model_validate(work.job.options)
+        return JobOptions.stored(work.job.options)
     return JobOptions(cutting_options=settings.segment_cut, exact=settings.segment_exact)

@@ -9,16 +9,18 @@ import hashlib
 import math
 import unicodedata
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from lambdas.runtime.overlay_text import MAX_CONTEXT_CHARACTERS, MAX_VARIATIONS, UnusableText, checked
 from media_assets.cuts import Cut, FixedCut, RandomCut, ScenesCut
 
 _SLIVER_MS = 1000
+_STORED = {"stored": True}
+"""Validation context of options that were accepted before."""
 
 Bounds = tuple[tuple[int, int], ...]
 """Where each segment starts and ends, in milliseconds."""
@@ -40,21 +42,25 @@ class TextInput(BaseModel):
 
     @field_validator("base_text")
     @classmethod
-    def _is_text(cls, value: str | None) -> str | None:
-        return None if value is None else checked(value)
+    def _is_text(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value if value is None or info.context == _STORED else checked(value)
 
     @field_validator("context")
     @classmethod
-    def _is_readable(cls, value: str | None) -> str | None:
+    def _is_readable(cls, value: str | None, info: ValidationInfo) -> str | None:
         """Control characters tell a model nothing, and take six bytes each of what one attempt may cost (vary.most_tokens)."""
-        if value is not None and any(unicodedata.category(each) == "Cc" and each not in "\t\r\n" for each in value):
+        if value is None or info.context == _STORED:
+            return value
+        if any(unicodedata.category(each) == "Cc" and each not in "\t\r\n" for each in value):
             raise ValueError("the context has control characters")
         return value
 
     @field_validator("unique_texts")
     @classmethod
-    def _are_texts(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return None if value is None else tuple(_checked(each, number) for number, each in enumerate(value, 1))
+    def _are_texts(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        if value is None or info.context == _STORED:
+            return value
+        return tuple(_checked(each, number) for number, each in enumerate(value, 1))
 
     @model_validator(mode="after")
     def _goes_together(self) -> TextInput:
@@ -76,6 +82,12 @@ class JobOptions(BaseModel):
     cutting_options: Cut
     exact: bool = False
     text_input: TextInput | None = None
+
+    @classmethod
+    def stored(cls, options: Mapping[str, Any]) -> JobOptions:
+        """Those of a job in the log. Its texts were checked when it was submitted: a font or a limit that is another one
+        today must not keep the work of its hour from being planned. A text that can't be drawn any more fails its own job."""
+        return cls.model_validate(options, context=_STORED)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class VaryText(Step):
 def _wanted(work: Work) -> dict[str, Any]:
     if work.job is None:
         raise ValueError(f"{work.item_id} is no job, and only jobs have texts to vary")
-    options = JobOptions.model_validate(work.job.options)
+    options = JobOptions.stored(work.job.options)
     video, text = work.video or {}, options.text_input
     bounds = cuts(video["duration_ms"], video["frame_rate"], options.cutting_options, work.job.item_id)
     if text is None or bounds is None:

@@ -24,7 +24,7 @@ from media_assets.steps.catalogue import PIPELINE_OF, STEPS
 from media_assets.steps.pending import LeftPending, left_pending
 from media_assets.steps.step import Step
 
-_GROUPS = {"image": "images", "detection": "detections", "video": "videos"}
+_GROUPS = {"image": "images", "detection": "detections", "text": "videos", "video": "videos"}
 """Groups of assets in the UI, by pipeline."""
 _SHEETS: dict[str, Style] = {
     "media_info": PICTURES,

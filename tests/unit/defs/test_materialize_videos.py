@@ -11,14 +11,14 @@ from media_assets.defs.assets.steps import step_assets
 from media_assets.defs.partitions import key_of
 from media_assets.defs.sensors.runs import run_requests
 from media_assets.settings import get_settings
-from media_assets.steps.catalogue import STEPS, VIDEO_PIPELINE
+from media_assets.steps.catalogue import STEPS, TEXT_PIPELINE, VIDEO_PIPELINE
 from media_assets.steps.pending import Due, Kind
 from media_assets.steps.reprocess import request_reprocessing
 from tests.unit.defs.cinema import Cinema
 from tests.unit.defs.gallery import HOUR
 from tests.unit.defs.test_materialize import everything_told, leaks, materializations, run
 
-ASSETS = [asset for asset, step in zip(step_assets, STEPS.values(), strict=True) if step in VIDEO_PIPELINE]
+ASSETS = [asset for asset, step in zip(step_assets, STEPS.values(), strict=True) if step in (*TEXT_PIPELINE, *VIDEO_PIPELINE)]
 
 
 def test_a_materialization_counts_what_became_of_videos_and_jobs(cinema: Cinema, instance: DagsterInstance) -> None:

@@ -121,7 +121,8 @@ def test_files_that_are_not_whole_are_rejected(bucket: Bucket, videos: Videos) -
         "cut off in the middle of a group of pictures": (whole[: len(whole) * 6 // 10], ErrorCode.TRUNCATED),
         "Matroska cut off": (videos("mkv").read_bytes()[:15_000], ErrorCode.TRUNCATED),
         "nothing after its first bytes": (whole[:600], ErrorCode.CORRUPT),
-        "zeros after its first bytes": (whole[:40] + bytes(5000), ErrorCode.CORRUPT),
+        # Which it isn't for the probe: here it could be an option of ours that ffmpeg refuses, and no file's fault is for ever.
+        "zeros after its first bytes": (whole[:40] + bytes(5000), ErrorCode.STEP_ERROR),
     }
     for name, (body, code) in bodies.items():
         for exact in (False, True):

@@ -45,22 +45,22 @@ def test_the_pipelines() -> None:
             ("embed", "embeddings", "analyze", ("lambda",)),
         ],
         "detection": [("detect", "detections", "thumbnail", ("ecs", "lambda"))],
+        "text": [("vary", "overlay_texts", "probe", ("lambda",))],
         "video": [
             ("frames", "video_frames", "probe", ("ecs", "lambda")),
-            ("vary", "overlay_texts", "probe", ("lambda",)),
             ("segment", "video_segments", "probe", ("ecs", "lambda")),
         ],
     }
     assert [step.breaker(target) for step in STEPS.values() for target in step.targets] == [
         *("probe", "thumbnail", "analyze", "embed"),
         *("detect@ecs", "detect"),
-        *("frames@ecs", "frames", "vary", "segment@ecs", "segment"),
+        *("vary", "frames@ecs", "frames", "segment@ecs", "segment"),
     ]
     assert [step.name for step in STEPS.values() if step.gathers] == ["detect"]
 
 
 def test_a_step_comes_with_everything_computed_from_it() -> None:
-    assert with_dependents("probe") == [*("probe", "thumbnail", "analyze", "embed", "detect"), *("frames", "vary", "segment")]
+    assert with_dependents("probe") == [*("probe", "thumbnail", "analyze", "embed", "detect"), *("vary", "frames", "segment")]
     assert with_dependents("analyze") == ["analyze", "embed"]
     assert with_dependents("embed") == ["embed"]
     with pytest.raises(KeyError):
@@ -120,7 +120,7 @@ def test_only_steps_that_may_ask_a_hosted_model_take_tokens() -> None:
     for provider, models in (("local", [None, None]), ("openai", ["gpt-4.1-mini", "text-embedding-3-small"])):
         settings = Settings(model_provider=provider)
         hosted = [step.hosted_model(settings) for step in STEPS.values()]
-        assert hosted == [None, None, *models, None, None, models[0], None]
+        assert hosted == [None, None, *models, None, models[0], None, None]
     asking = [name for name, step in STEPS.items() if step.calls_model]
     assert asking == [name for name, step in STEPS.items() if any(step.most_tokens(Settings()))] == ["analyze", "embed", "vary"]
 
