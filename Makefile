@@ -18,7 +18,7 @@ demo: setup ## start everything, process real photographs, leave the UI open unt
 	@$(BIN)/media-assets demo $(if $(filter 1 yes true,$(EXIT)),--exit)
 
 test: lint ## every check and every test
-	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/e2e
+	$(BIN)/pytest -n 3 --dist loadfile --ignore tests/e2e
 	$(BIN)/pytest tests/e2e
 
 bench: setup $(PEERS)/.installed ## measure what is claimed about speed; ONLY=name[,name] measures less: docs/benchmarks.md
