@@ -19,6 +19,7 @@ from media_assets.cli.output import (
     CommandError,
     Json,
     bytes_text,
+    counted,
     err,
     money_text,
     print_json,
@@ -179,7 +180,7 @@ def _video_text(video: Mapping[str, Any]) -> str:
 
 def _track_text(track: Mapping[str, Any]) -> str:
     language = f", {track['language']}" if track["language"] else ""
-    return f"{track['codec']}, {track['channels']} channels, {track['sample_rate_hz']} Hz{language}"
+    return f"{track['codec']}, {counted(track['channels'], 'channel')}, {track['sample_rate_hz']} Hz{language}"
 
 
 def _print_video(video: Mapping[str, Any]) -> None:

@@ -24,7 +24,6 @@ from media_assets.cli.output import (
     print_table,
     time_text,
 )
-from media_assets.cli.setting_errors import setting_error_text
 from media_assets.cli.uploading import check_user, identify, put, wait_until_probed
 from media_assets.cuts import Cut, FixedCut, RandomCut, ScenesCut
 from media_assets.dispatch.quote import Quote, quote
@@ -167,7 +166,21 @@ def _options(cut: dict[str, Any], *, exact: bool, text_input: dict[str, Any] | N
     try:
         return JobOptions.model_validate({"cutting_options": cut, "exact": exact, "text_input": text_input})
     except ValidationError as error:
-        raise CommandError(setting_error_text(error)) from None
+        raise CommandError("; ".join(_option_error_text(each) for each in error.errors(include_url=False))) from None
+
+
+_OPTIONS = {
+    "fixed": "--fixed", "random": "--random", "scenes": "--scenes with --min and --max", "base_text": "--text",
+    "unique_texts": "--texts", "context": "--context",
+}  # fmt: skip
+
+
+def _option_error_text(fault: Any) -> str:
+    """What is wrong with an option, by the name that it has on the command line."""
+    option = next((_OPTIONS[str(part)] for part in fault["loc"] if str(part) in _OPTIONS), "the options")
+    reason = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
+    value = f" {fault['input']:g}" if isinstance(fault["input"], float) else ""
+    return f"{option}{value}: {'' if reason == fault['msg'] or 'Value error' in fault['msg'] else 'it has to be '}{reason}"
 
 
 def _item(video: str, *, user: str, dry_run: bool, timeout: float) -> uuid.UUID:
@@ -179,7 +192,9 @@ def _item(video: str, *, user: str, dry_run: bool, timeout: float) -> uuid.UUID:
     except ItemNotFoundError:
         path = Path(video)
         if not path.is_file():
-            raise
+            raise CommandError(
+                f"there is no item and no file {video!r}: give an item id, a key like uploads/me/film.mp4, or a file"
+            ) from None
     if dry_run:
         raise CommandError(
             f"--dry-run stores nothing, and {video} has to be measured first: media-assets upload {video}, then plan by its key"
@@ -191,7 +206,11 @@ def _item(video: str, *, user: str, dry_run: bool, timeout: float) -> uuid.UUID:
             raise CommandError(f"{video}: {upload.message}")
         identify(store.engine, settings.bucket, [upload])
         status.update(f"measuring {path.name}")
-        wait_until_probed(store.engine, upload, timeout_seconds=timeout)
+        try:
+            wait_until_probed(store.engine, upload, timeout_seconds=timeout)
+        except KeyboardInterrupt:
+            err.print(f"{upload.shown_key} is uploaded and no job submitted: media-assets segment {upload.shown_key} … does it")
+            raise
     return upload.item_id
 
 
@@ -250,4 +269,4 @@ def _mode_text(cut: Cut, priced: Quote) -> str:
     if priced.encodes:
         return "encoded anew, cut to the frame"
     moved = {FixedCut: "cuts", RandomCut: "cuts", ScenesCut: "scenes' cuts"}[type(cut)]
-    return f"copied as it is: {moved} move to the nearest keyframes (--exact encodes)"
+    return f"copied as it is: {moved} move on to the next keyframes, so lengths and number may change (--exact encodes)"

@@ -85,7 +85,7 @@ def test_a_plan_is_shown_and_nothing_is_stored(store: EventStore) -> None:
     assert ["2", "0:08", "0:10", "2.0", "Hello", "[red]"] in lines
     assert "3 segments, encoded anew, cut to the frame" in text
     assert "of work on Lambda (small). Nothing was stored." in text
-    assert "move to the nearest keyframes" in said("segment", bikes.key, "--fixed", "4", "--dry-run")
+    assert "move on to the next keyframes" in said("segment", bikes.key, "--fixed", "4", "--dry-run")
     assert store.head() == head
 
 
@@ -143,8 +143,8 @@ NONSENSE: list[tuple[list[str], type[Exception], str]] = [
     (["--text", "a", "--vary", "b"], CommandError, "give one of --text, --vary and --texts"),
     (["--context", "a"], CommandError, "--context goes with --vary"),
     (["--random", "5", "2"], CommandError, "min_duration is 5 s, more than max_duration, 2 s"),
-    (["--fixed", "0.1"], CommandError, "duration_seconds: Input should be greater than or equal to 0.5"),
-    (["--text", " "], CommandError, "text_input: base_text: the text is blank"),
+    (["--fixed", "0.1"], CommandError, "--fixed 0.1: it has to be greater than or equal to 0.5"),
+    (["--text", " "], CommandError, "--text: the text is blank"),
     (["--vary", "a"], JobRefusedError, "no chat model is configured"),
     (["--scenes", "--vary", "a"], PlanError, "base_vary needs to know how many segments there will be"),
     (["--detach", "--out", "x"], CommandError, "--out waits for the segments, and --detach doesn't"),
