@@ -180,8 +180,8 @@ class Settings(BaseSettings):
     lease_seconds: int = Field(default=30, gt=0)
     """A claim that its run stopped renewing is pending again after this long."""
     dispatch_threads: int = Field(default=3, gt=0)
-    """Concurrent invocations and tasks of one run. Times concurrent runs, it stays under the functions' reserved concurrency.
-    On one machine a batch more than cores keeps them busy while another one is verified and committed."""
+    """Concurrent invocations of one run, and as many tasks. Times concurrent runs, it stays under the functions' reserved
+    concurrency. On one machine a batch more than cores keeps them busy while another one is verified and committed."""
     batch_max_items: int = Field(default=64, gt=0)
     batch_max_bytes: int = Field(default=64_000_000, gt=0)
     batch_max_pixels: int = Field(default=100_000_000, gt=0)

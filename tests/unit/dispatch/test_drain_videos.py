@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -232,6 +232,7 @@ class Task:
     may_finish: threading.Event
     was_stopped: threading.Event
     told: threading.Event
+    outcome_of: Callable[[BatchItem], ItemOutcome] = as_planned
 
     def send(self, request: StepRequest, on_progress: OnProgress = unheard) -> Manifest:
         [item] = request.items
@@ -242,7 +243,7 @@ class Task:
         while not self.may_finish.wait(0.05):
             if self.was_stopped.is_set():
                 raise BatchInterruptedError("stopped: UserInitiated")
-        return answer_to(request, [as_planned(item)])
+        return answer_to(request, [self.outcome_of(item)])
 
     def stop(self, attempt_id: str) -> None:
         self.was_stopped.set()
@@ -305,3 +306,24 @@ def test_a_job_that_was_cancelled_under_way_ends_once(store: EventStore) -> None
 
     assert len(drained(store, "segment", cancelled_meanwhile)) == 1
     assert [event.payload.type for event in store.stream(job.stream_id)][2:] == ["JobCancelled", "VideoSegmented"]
+
+
+def test_long_tasks_keep_no_short_video_waiting(store: EventStore) -> None:
+    """Not even one that arrives while each place for tasks is taken."""
+    film = long_film(store)
+    tasks, functions = replace(task(), outcome_of=two_frames), FunctionTarget(per_item(two_frames))
+    targets: dict[Any, Any] = {"lambda": functions, "ecs": tasks}
+    one = settings(dispatch_threads=1)
+    run = threading.Thread(
+        target=lambda: drain(STEPS["frames"], [HOUR], store=store, settings=one, targets=targets, run_id="r")
+    )
+    run.start()
+    try:
+        eventually(tasks.told.is_set)
+        store.append([FILM.upload(), FILM.probed()])
+        eventually(lambda: [event.item_id for event in told(store, "FramesExtracted")] == [FILM.item_id])
+        assert film.item_id not in {event.item_id for event in told(store, "FramesExtracted")}
+    finally:
+        tasks.may_finish.set()
+        run.join(timeout=10)
+    assert {event.item_id for event in told(store, "FramesExtracted")} == {FILM.item_id, film.item_id}
