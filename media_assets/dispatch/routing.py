@@ -31,10 +31,10 @@ def routes(
     for work in works:
         if reason := step.needs_task(work):
             way = Route("ecs", reason)
-        elif work.failures:  # a function's time or memory may have been too little, whatever the estimate was
-            way = Route("ecs", "failed_before")
         else:
             way = route_large(step, work.size_bytes, step.seconds(work, settings), settings, paused)
+            if way.target == "lambda" and work.failures:  # its time or memory may have been too little, whatever the estimate
+                way = Route("ecs", "failed_before")
         ways.setdefault(way, []).append(work)
     return list(ways.items())
 
