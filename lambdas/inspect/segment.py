@@ -18,6 +18,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from lambdas.inspect.decoding import frames_of
 from lambdas.runtime.video.container import open_video
 from lambdas.runtime.video.isolation import answer_isolated, say
 
@@ -85,15 +86,6 @@ def _packets(container: InputContainer, tracks: Sequence[_Track]) -> Iterator[tu
         yield track, None
 
 
-def _decoded(track: _Track, packet: Packet[Any] | None) -> list[Any]:
-    try:
-        return list(track.decode(packet))
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
-        return []
-
-
 @dataclass
 class _Picture:
     """The video track while it is played. Times are in its units."""
@@ -115,7 +107,9 @@ class _Picture:
             # Pictures that refer to what is before the keyframe were shown in the segment before.
             if packet.pts is not None and not packet.is_discard and self.first_key is not None and packet.pts >= self.first_key:
                 self.shown[packet.pts] = packet.duration or 0
-        self.decoded |= {frame.pts for frame in _decoded(self.stream, packet) if frame.pts is not None and not frame.is_corrupt}
+        self.decoded |= {
+            frame.pts for frame in frames_of(self.stream, packet) if frame.pts is not None and not frame.is_corrupt
+        }
 
     @property
     def begins_ms(self) -> float:
@@ -167,7 +161,7 @@ class _Sound:
         if packet is not None and not packet.is_corrupt:
             self.whole += 1
             self.packet_ms = max(self.packet_ms, (packet.duration or 0) * unit_ms)
-        for frame in _decoded(self.stream, packet):
+        for frame in frames_of(self.stream, packet):
             if frame.pts is None or not frame.sample_rate:
                 continue
             begins = float(frame.pts * (frame.time_base or 0) * 1000)

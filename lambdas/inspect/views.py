@@ -14,13 +14,13 @@ from itertools import chain
 from typing import IO, Any
 
 import av
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
+from lambdas.inspect.decoding import frames_of
 from lambdas.runtime.video.container import open_video
 from lambdas.runtime.video.isolation import answer_isolated, say
 
@@ -60,21 +60,12 @@ def _audio_offset_ms(container: InputContainer, video: VideoStream) -> float | N
             break
         if packet.stream.index not in begins:
             track = audio if audio and packet.stream.index == audio.index else video
-            decoded = [frame for frame in _decoded(track, packet) if frame.pts is not None]
+            decoded = [frame for frame in frames_of(track, packet) if frame.pts is not None]
             if decoded:
                 begins[packet.stream.index] = float(decoded[0].pts * (decoded[0].time_base or 0) * 1000)
     if audio is None or audio.index not in begins or video.index not in begins:
         return None
     return begins[audio.index] - begins[video.index]
-
-
-def _decoded(track: VideoStream | AudioStream, packet: Packet[Any] | None) -> list[Any]:
-    try:
-        return list(track.decode(packet))
-    except av.FFmpegError as error:
-        if isinstance(error, MemoryError):
-            raise
-        return []
 
 
 class _Views:
@@ -135,7 +126,7 @@ class _Views:
                 if isinstance(error, MemoryError):
                     raise
                 packet = None
-            for frame in _decoded(self._video, packet):
+            for frame in frames_of(self._video, packet):
                 if frame.pts is not None:
                     yield frame.pts * self._unit_ms, frame
             if packet is None:

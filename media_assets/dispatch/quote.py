@@ -8,8 +8,8 @@ from media_assets.dispatch.routing import Route, route_large
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.jobs import Video
-from media_assets.steps.segment import why_task
-from media_assets.steps.segment_cost import encodes, estimated_micro_dollars, estimated_seconds
+from media_assets.steps.segment import likely_seconds, why_task
+from media_assets.steps.segment_cost import encodes, estimated_micro_dollars
 from media_assets.steps.segment_plan import JobOptions, SegmentPlan
 
 
@@ -27,16 +27,7 @@ def quote(settings: Settings, video: Video, options: JobOptions, plan: SegmentPl
     """By the price table in the settings, while every target answers."""
     step, info = STEPS["segment"], video.info
     encoded = encodes(info.model_dump(), exact=options.exact, has_text=options.text_input is not None)
-    seconds = estimated_seconds(
-        info.duration_ms,
-        video.width,
-        video.height,
-        info.frame_rate,
-        size_bytes=video.size_bytes,
-        encodes=encoded,
-        finds_scenes=plan.bounds is None,
-        preset=settings.segment_preset,
-    )
+    seconds = likely_seconds(info.model_dump(), (video.width, video.height), video.size_bytes, options, settings)
     texts = plan.texts or (options.text_input.base_text or "",) if options.text_input else ()
     reason = why_task(texts)
     route = Route("ecs", reason) if reason else route_large(step, video.size_bytes, seconds, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -47,17 +47,8 @@ class SegmentVideo(Step):
         return {work.item_id: video_facts(work) | self._plan(work, settings) for work in works}
 
     def seconds(self, work: Work, settings: Settings) -> float:
-        video, options = work.video or {}, options_of(work, settings)
-        return estimated_seconds(
-            video["duration_ms"],
-            work.width,
-            work.height,
-            video["frame_rate"],
-            size_bytes=work.size_bytes,
-            encodes=encodes(video, exact=options.exact, has_text=options.text_input is not None),
-            finds_scenes=options.cutting_options.type == "scenes",
-            preset=settings.segment_preset,
-        )
+        size = work.width, work.height
+        return likely_seconds(work.video or {}, size, work.size_bytes, options_of(work, settings), settings)
 
     def needs_task(self, work: Work) -> str | None:
         return None if work.job is None else why_task(_texts(work, JobOptions.stored(work.job.options)) or ())
@@ -107,6 +98,21 @@ def _texts(work: Work, options: JobOptions) -> list[str] | None:
     if text.base_text is not None and text.strategy == "one_for_all":
         return [text.base_text]
     return list(text.unique_texts or (work.job.texts if work.job and work.job.texts else ()))
+
+
+def likely_seconds(
+    video: Mapping[str, Any], size: tuple[int, int], size_bytes: int, options: JobOptions, settings: Settings
+) -> float:
+    """How long cutting a video so is likely to take: what it is routed by, and what a dry run says. `size` is as shown."""
+    return estimated_seconds(
+        video["duration_ms"],
+        *size,
+        video["frame_rate"],
+        size_bytes=size_bytes,
+        encodes=encodes(video, exact=options.exact, has_text=options.text_input is not None),
+        finds_scenes=options.cutting_options.type == "scenes",
+        preset=settings.segment_preset,
+    )
 
 
 def why_task(texts: Iterable[str]) -> str | None:
