@@ -49,11 +49,12 @@ def make_batches(
     seconds_of: Callable[[Work], float] = lambda work: 0.0,
     recipe_of: Callable[[Work], str] = lambda work: "",
 ) -> list[list[Work]]:
-    """Cut `works` into batches in their order, as many as can run side by side if there are enough of them.
+    """Cut `works` into batches in their order, as many as can run side by side if each then holds the fewest that it should.
 
     A batch holds uploads only, or recomputations only: they may have to wait for each other. It is of one recipe.
     """
-    most = min(limits.items, max(limits.fewest, ceil(len(works) / parallelism)))
+    side_by_side = max(1, min(parallelism, len(works) // limits.fewest))
+    most = min(limits.items, ceil(len(works) / side_by_side))
     batches: list[list[Work]] = []
     size_bytes = pixels = 0
     seconds = 0.0

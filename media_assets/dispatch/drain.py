@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,12 +33,15 @@ from media_assets.eventlog.incarnations import erased_items
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.budgets import resume_spending
+from media_assets.steps.catalogue import PIPELINE_OF
 from media_assets.steps.claims import Claims
-from media_assets.steps.pending import uploads_waiting
+from media_assets.steps.pending import Due, due_work, on_their_way, uploads_waiting
 from media_assets.steps.step import Step, TargetName, Work
 
 _LOOK_SECONDS = 3.0
 """How often, while nothing comes back, it is looked for jobs that were cancelled."""
+_GATHER_LOOK_SECONDS = 1.0
+"""How often a run with nothing to do looks whether what was on its way has come."""
 
 
 class Batch(NamedTuple):
@@ -64,9 +68,13 @@ def drain(
     happened, by hour.
 
     Each batch is committed as it comes back: a killed run loses at most the batches in flight. While any upload waits for
-    its turn, one batch of recomputations is under way at a time. Raises TargetUnavailableError when the targets are or go
-    down, ManifestError when one lies; by then what was good is committed, the target's breaker is open, and everything else
-    is pending again. Whatever ends it early, a cancelled run included, stops what is under way.
+    its turn, one batch of recomputations is under way at a time. With `new_only`, of a step that gathers its items for a
+    task, it stays while more uploads of the hours are on their way, for `ecs_gather_seconds` of waiting at the most, and
+    takes them when `due_work` says so: a burst of uploads is one run and few tasks.
+
+    Raises TargetUnavailableError when the targets are or go down, ManifestError when one lies; by then what was good is
+    committed, the target's breaker is open, and everything else is pending again. Whatever ends it early, a cancelled run
+    included, stops what is under way.
     """
     return _Drain(step, hours, store, settings, targets, run_id, on_batch, new_only).run()
 
@@ -91,13 +99,15 @@ class _Drain:
         self._running: dict[Future[Manifest], Invocation] = {}
         self._broken: Exception | None = None
         self._out_of_reach: Exception | None = None
+        self._has_taken = False
+        self._patience = settings.ecs_gather_seconds if self.step.gathers and self.new_only else 0
 
     def run(self) -> dict[datetime, Tally]:
         if self.step.calls_model:
             resume_spending(self.store, self.settings)
         try:
             with self._renewing():
-                while self._send_what_may_be_sent():
+                while self._send_what_may_be_sent() or self._waited_for_more():
                     finished, _ = wait(self._running, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
                     if not finished:
                         self._stop_what_nobody_wants()
@@ -154,6 +164,9 @@ class _Drain:
 
     def _take(self) -> list[Batch]:
         """A window of due work as batches."""
+        if self._has_taken and self._patience > 0 and not self._is_gathered():
+            return []
+        self._has_taken = True
         threads = self.settings.dispatch_threads
         most = max(limits_for(self.step, self.settings, target).items for target in self.step.targets)
         works = self._claims.take(self.step, self.hours, 2 * threads * most, new_only=self.new_only)
@@ -178,6 +191,24 @@ class _Drain:
             )
             batches += [Batch(batch, way) for batch in cut]
         return batches
+
+    def _is_gathered(self) -> bool:
+        """Whether a sensor would ask for a run on these hours."""
+        with self.store.engine.connect() as connection:
+            due = due_work(connection, self.settings)
+        return any(Due(PIPELINE_OF[self.step.name], hour, "new") in due for hour in self.hours)
+
+    def _waited_for_more(self) -> bool:
+        """Let a moment pass if more is on its way or there."""
+        if self._patience <= 0 or self._broken or self._out_of_reach:
+            return False
+        with self.store.engine.connect() as connection:
+            coming = on_their_way(connection, self.step.name, self.hours)
+        if not coming and not self._is_gathered():
+            return False
+        time.sleep(_GATHER_LOOK_SECONDS)
+        self._patience -= _GATHER_LOOK_SECONDS
+        return True
 
     def _still_wanted(self, works: list[Work]) -> list[Work]:
         """What wasn't erased, and is of no job that ended, while it waited for its turn. The last sweep of an erased item

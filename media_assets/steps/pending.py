@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -129,6 +130,21 @@ def due_work(connection: Connection, settings: Settings) -> list[Due]:
     pipelines = list(PIPELINES)
     due = {Due(PIPELINE_OF[step], hour, "again" if recomputation else "new") for step, hour, recomputation in rows}
     return sorted(due, key=lambda each: (pipelines.index(each.pipeline), each.hour, KINDS.index(each.kind)))
+
+
+def on_their_way(connection: Connection, step: str, hours: Sequence[datetime]) -> bool:
+    """Whether steps before this one have work on uploads of these hours, which may become work of this one."""
+    return bool(
+        connection.execute(
+            text("""
+                SELECT EXISTS (
+                    SELECT FROM steps
+                    WHERE step = ANY(:before) AND hour = ANY(:hours) AND state = 'pending' AND NOT recomputation
+                )
+            """),
+            {"before": list(steps_before(step)), "hours": list(hours)},
+        ).scalar_one()
+    )
 
 
 def uploads_waiting(connection: Connection) -> bool:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _APPEND_AT_ONCE = 200
+_MORE_SECONDS = 1
+"""How long the queue is asked for more once it has answered nothing: an upload seldom comes alone, and S3 tells of each by
+itself."""
 
 
 @dataclass
@@ -48,25 +51,32 @@ def drain_queue(
     *,
     first_hour: datetime,
     budget_seconds: float,
+    wait_seconds: int = 0,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Drained:
     """Append the queue's uploads in bulk and delete messages only after the append has committed.
 
-    Dying anywhere loses nothing: a message that comes again is a repeat of a fact. Stops after `budget_seconds` (a tick
-    of more than 60 s is killed) or when the queue is empty.
+    Dying anywhere loses nothing: a message that comes again is a repeat of a fact. Waits up to `wait_seconds` (20 at most)
+    for a first message, so that an upload is taken up as it comes. From then on it stops after `budget_seconds` (a tick of
+    more than 60 s is killed) or when the queue has been empty for a second; without `wait_seconds`, when it is empty.
     """
     store.head()  # raises while the database is down: a message received five times in vain moves to the dead letters
     drained = Drained()
     deadline = time.monotonic() + budget_seconds
     empty = False
+    patience = wait_seconds
     while not empty and time.monotonic() < deadline:
         events: list[NewEvent] = []
         receipts: list[str] = []
         while len(receipts) < _APPEND_AT_ONCE and time.monotonic() < deadline:
-            messages = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=0).get("Messages", [])
+            answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=patience)
+            messages = answer.get("Messages", [])
             if not messages:
                 empty = True
                 break
+            if patience > _MORE_SECONDS:
+                patience = _MORE_SECONDS
+                deadline = time.monotonic() + budget_seconds
             for message in messages:
                 try:
                     events.extend(uploads_in(message["Body"], first_hour=first_hour, now=now()))
@@ -99,6 +109,7 @@ def s3_upload_sensor(context: SensorEvaluationContext, media: MediaResource) -> 
         media.store,
         first_hour=settings.first_hour,
         budget_seconds=settings.upload_sensor_budget_seconds,
+        wait_seconds=settings.upload_sensor_wait_seconds,
     )
     for problem in drained.unreadable:
         context.log.error(f"message left on the queue: {problem}")
