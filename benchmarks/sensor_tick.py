@@ -93,7 +93,7 @@ def _all_done(stack: RunningStack, items: int) -> str:
 
 def _ticks(stack: RunningStack, what: str, *count: int, **environment: str) -> list[dict[str, Any]]:
     """Ticks that don't wait for an upload."""
-    told = stack.run_module("benchmarks.ticking", what, *count, MEDIA_UPLOAD_SENSOR_WAIT_SECONDS="0", **environment)
+    told = stack.run_module("benchmarks.ticking", what, *count, MEDIA_SENSOR_WAIT_SECONDS="0", **environment)
     return [json.loads(line) for line in told.splitlines()]
 
 

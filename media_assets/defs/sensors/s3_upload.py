@@ -109,7 +109,7 @@ def s3_upload_sensor(context: SensorEvaluationContext, media: MediaResource) -> 
         media.store,
         first_hour=settings.first_hour,
         budget_seconds=settings.upload_sensor_budget_seconds,
-        wait_seconds=settings.upload_sensor_wait_seconds,
+        wait_seconds=settings.sensor_wait_seconds,
     )
     for problem in drained.unreadable:
         context.log.error(f"message left on the queue: {problem}")

@@ -40,7 +40,7 @@ def gallery(aws: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> Ga
         "MEDIA_UPLOAD_QUEUE_URL": queue_url,
         "DATABASE_URL": database.application_url,
         "MEDIA_OWNER_DATABASE_URL": database.owner_url,
-        "MEDIA_UPLOAD_SENSOR_WAIT_SECONDS": "0",
+        "MEDIA_SENSOR_WAIT_SECONDS": "0",
     }.items():
         monkeypatch.setenv(name, value)
     get_settings.cache_clear()

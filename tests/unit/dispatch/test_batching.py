@@ -60,6 +60,14 @@ def test_few_items_are_spread_over_every_thread(number: int, parallelism: int) -
     assert max(map(len, batches)) == ceil(number / parallelism)
 
 
+@given(st.integers(1, 400), st.integers(1, 8), st.integers(1, 100))
+def test_no_batch_is_made_smaller_than_is_worth_it(number: int, parallelism: int, fewest: int) -> None:
+    limits = BatchLimits(items=500, size_bytes=10**9, pixels=10**9, fewest=fewest)
+    batches = make_batches([work() for _ in range(number)], limits, parallelism)
+    assert len(batches) <= max(1, number // fewest)
+    assert all(len(batch) >= fewest for batch in batches[:-1])
+
+
 def test_no_work_is_no_batch() -> None:
     assert make_batches([], LIMITS, 2) == []
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +21,16 @@ from tests.unit.uploads.test_notifications import record
 NOW = datetime.now(UTC).replace(minute=30, second=0, microsecond=0)
 
 
-def drain(queue: Queue, store: EventStore, budget_seconds: float = 10) -> Drained:
-    return drain_queue(queue.sqs, queue.url, store, first_hour=FIRST_HOUR, budget_seconds=budget_seconds, now=lambda: NOW)
+def drain(queue: Queue, store: EventStore, budget_seconds: float = 10, wait_seconds: int = 0) -> Drained:
+    return drain_queue(
+        queue.sqs,
+        queue.url,
+        store,
+        first_hour=FIRST_HOUR,
+        budget_seconds=budget_seconds,
+        wait_seconds=wait_seconds,
+        now=lambda: NOW,
+    )
 
 
 def message(key: str, version: str = "v1", sequencer: str = "01", at: datetime = NOW) -> dict[str, Any]:
@@ -52,6 +62,21 @@ def test_uploads_to_the_bucket_arrive_in_the_log(queue: Queue, bucket: UploadBuc
     assert store.head() == 3
     assert (drained.arrived.total(), drained.unreadable) == (3, [])
     assert queue.length() == 0
+
+
+def test_a_tick_waits_for_an_upload_and_takes_what_follows_it(queue: Queue, store: EventStore) -> None:
+    for number, seconds in enumerate((0.5, 0.9)):
+        threading.Timer(seconds, queue.send, (message(f"uploads/ada/{number}.jpg"),)).start()
+    began = time.monotonic()
+    drained = drain(queue, store, budget_seconds=5, wait_seconds=20)
+    assert drained.arrived.total() == 2
+    assert time.monotonic() - began < 15
+
+
+def test_a_tick_waits_no_longer_than_it_should(queue: Queue, store: EventStore) -> None:
+    began = time.monotonic()
+    assert drain(queue, store, wait_seconds=1).messages == 0
+    assert time.monotonic() - began < 5
 
 
 def test_a_message_that_comes_again_changes_nothing(queue: Queue, store: EventStore) -> None:
