@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lambdas.runtime.contract import ItemError, ItemOutcome, Manifest, Metrics, StepRequest
 from media_assets.dispatch.billing import memory_mb_of
@@ -13,6 +14,15 @@ from media_assets.dispatch.errors import BatchDiedError
 from media_assets.dispatch.routing import Route
 from media_assets.dispatch.targets import OnProgress, Target, unheard
 from media_assets.steps.step import Step, Work
+
+
+class Batch(NamedTuple):
+    """Items to send together, and where."""
+
+    works: list[Work]
+    route: Route
+    taken_away: int = 0
+    """How often in a row its worker was."""
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import re
 import uuid
 from collections.abc import Mapping
@@ -223,6 +224,13 @@ def test_the_sensors_dont_ask_for_the_same_hour_in_one_moment(gallery: Gallery, 
     assert tick(pending_work_sensor, instance)[0] == []
     gallery.upload("b.jpg", EARLIER)
     assert tick(pending_work_sensor, instance)[0] == [key_of(EARLIER)]
+
+
+def test_a_tick_waits_for_work(gallery: Gallery, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_SENSOR_WAIT_SECONDS", "20")
+    get_settings.cache_clear()
+    threading.Timer(0.5, gallery.upload).start()
+    assert tick(pending_work_sensor, instance)[0] == [key_of(HOUR)]
 
 
 @pytest.mark.parametrize("sensor", SENSORS, ids=lambda sensor: sensor.name)

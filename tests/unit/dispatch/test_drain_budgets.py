@@ -227,7 +227,7 @@ def test_what_a_batch_that_died_cost_counts_before_its_halves_are_sent(
 ) -> None:
     """Four items fit the budget as long as nothing is lost; the bill of the batch that died leaves money for fewer."""
     monkeypatch.setattr(
-        "media_assets.dispatch.drain.unanswered", lambda works, *_: {work.item_id: MOST // len(works) for work in works}
+        "media_assets.dispatch.settlement.unanswered", lambda works, *_: {work.item_id: MOST // len(works) for work in works}
     )
     due(store, *"abcd")
     settings = paid(daily_budget_dollars=budget(4), batch_max_model_calls=4, dispatch_threads=1)
