@@ -27,9 +27,9 @@ import psycopg
 from benchmarks.figure import Figure, Goal, compare
 from benchmarks.photos import kept_photos
 from benchmarks.running_stack import NotDoneError, RunningStack, running_stack
+from benchmarks.stock_dagster.steps import PHOTO_STEPS
 from media_assets.local.dagster_processes import PROJECT
 from media_assets.local.processes import spawn, stop_marked, tail
-from media_assets.steps.catalogue import STEPS
 
 OURS_AT_MOST = int(os.environ.get("BENCH_PHOTOS", "200"))
 THEIRS = min(20, OURS_AT_MOST)
@@ -72,7 +72,7 @@ def _deploy(stack: RunningStack) -> None:
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("stock_function.py", "from benchmarks.stock_dagster.function import handler\n")
-    for step in STEPS.values():
+    for step in PHOTO_STEPS.values():
         functions.create_function(
             FunctionName=f"stock-{step.name}",
             Runtime="python3.11",
@@ -121,7 +121,7 @@ def _seconds(stack: RunningStack, photos: Sequence[Path], name: str, log: Path) 
     began = time.monotonic()
     for photo in photos:
         s3.put_object(Bucket=_BUCKET, Key=f"uploads/{name}/{photo.name}", Body=photo.read_bytes())
-    wanted, done, since = len(photos) * len(STEPS), 0, began
+    wanted, done, since = len(photos) * len(PHOTO_STEPS), 0, began
     while done < wanted:
         time.sleep(_POLL_SECONDS)
         found = s3.list_objects_v2(Bucket=_BUCKET, Prefix=f"results/uploads/{name}/")["KeyCount"]

@@ -13,8 +13,8 @@ import dagster as dg
 from dagster_aws.pipes import PipesLambdaClient
 from dagster_aws.s3.sensor import get_objects
 
+from benchmarks.stock_dagster.steps import PHOTO_STEPS
 from media_assets.settings import get_settings
-from media_assets.steps.catalogue import STEPS
 from media_assets.steps.step import Step
 
 BUCKET = os.environ["STOCK_BUCKET"]
@@ -25,7 +25,7 @@ def step_asset(step: Step) -> dg.AssetsDefinition:
     settings = get_settings()
     parameters = {**step.recipe(settings).parameters, **step.limits(settings)}
 
-    @dg.asset(name=step.asset, deps=[STEPS[step.upstream].asset] if step.upstream else [], partitions_def=photos)
+    @dg.asset(name=step.asset, deps=[PHOTO_STEPS[step.upstream].asset] if step.upstream else [], partitions_def=photos)
     def _materialize(context: dg.AssetExecutionContext, lambda_pipes_client: PipesLambdaClient) -> dg.MaterializeResult[Any]:
         return lambda_pipes_client.run(
             context=context,
@@ -36,7 +36,7 @@ def step_asset(step: Step) -> dg.AssetsDefinition:
     return _materialize
 
 
-assets = [step_asset(step) for step in STEPS.values()]
+assets = [step_asset(step) for step in PHOTO_STEPS.values()]
 photos_job = dg.define_asset_job("photos_job", dg.AssetSelection.assets(*assets))
 
 
