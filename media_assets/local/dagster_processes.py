@@ -26,7 +26,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 LOCATION = "media-assets"
 """As in workspace.yaml: Dagster keeps what a person paused by the location's name."""
 _START_SECONDS = 120
-_STOP_SECONDS = 5
+_STOP_SECONDS = 2
 """A tick or a run that is cut short loses nothing; a code server with a run under way wouldn't end by itself."""
 _HEALTH = """{
   workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } }

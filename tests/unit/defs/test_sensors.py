@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 import re
+import threading
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
