@@ -37,13 +37,19 @@ class AnswerMessageReader(PipesMessageReader):
             self._handler = None
 
     def consume(self, messages: Any) -> None:
-        """Raises ManifestError for what aren't Pipes messages."""
+        """Raises ManifestError for what aren't Pipes messages. What `on_progress` raises is no fault of theirs."""
         assert self._handler is not None, "consume() belongs inside an open Pipes session"
+        for told in self._taken(messages):
+            self._on_progress(*told)
+
+    def _taken(self, messages: Any) -> Iterator[tuple[str, int]]:
+        """What the messages tell of progress, an item's id and percent; the others go to Dagster."""
+        assert self._handler is not None
         try:
             for message in messages:
                 if message["method"] == "report_custom_message":
                     told = message["params"]["payload"]["progress"]
-                    self._on_progress(str(told["item_id"]), int(told["percent"]))
+                    yield str(told["item_id"]), int(told["percent"])
                 else:
                     self._handler.handle_message(message)
                 self.heard += 1
