@@ -1,4 +1,4 @@
-"""Decodes one video and writes pictures of it: `python -m lambdas.frames.extraction ORDER SECONDS < video`, see orders.py.
+"""Decodes one video and writes pictures of it: `python -m lambdas.frames.extraction ORDER SECONDS PARENT < video` (orders.py).
 
 A process of its own (lambdas/runtime/video/isolation.py), whose memory and time are bounded; once it has started it can open no
 file and no socket.

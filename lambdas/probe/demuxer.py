@@ -27,8 +27,9 @@ def demux(file: SeekableFile, format: VideoFormat, size_bytes: int, *, scan: boo
     Raises StepError: CORRUPT or UNSAFE as FFmpeg finds it, or what reading the file raises; TIMEOUT; CRASHED when the
     process ends without a word, which is then this machine's fault, not the file's.
     """
+    order = format.demuxer, str(size_bytes), str(int(scan)), str(os.getpid())
     with subprocess.Popen(
-        [sys.executable, "-P", "-s", "-m", "lambdas.probe.demuxing", format.demuxer, str(size_bytes), str(int(scan))],
+        [sys.executable, "-P", "-s", "-m", "lambdas.probe.demuxing", *order],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

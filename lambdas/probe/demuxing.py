@@ -1,4 +1,4 @@
-"""Opens one video with FFmpeg and prints what is in it: `python -m lambdas.probe.demuxing DEMUXER SIZE SCAN`.
+"""Opens one video with FFmpeg and prints what is in it: `python -m lambdas.probe.demuxing DEMUXER SIZE SCAN PARENT`.
 
 A process of its own, since FFmpeg reads what strangers made: it has no environment, and once it has started it can open
 neither file nor socket; its memory and its time are bounded. The video itself comes through pipes, from the process that
@@ -28,6 +28,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from lambdas.probe.demuxing_protocol import ANSWER, CPU_SECONDS, FACTS, MEMORY_BYTES, READ, REQUEST
+from lambdas.runtime.lifetime import end_with
 
 _SAMPLED_PACKETS = 300
 """From which variable_frame_rate is told where a file has no list of its frames."""
@@ -67,7 +68,8 @@ def say(what: bytes, position: int, length: int, data: bytes = b"") -> None:
 
 
 def main() -> None:
-    demuxer, size_bytes, scan = sys.argv[1:]
+    demuxer, size_bytes, scan, parent = sys.argv[1:]
+    end_with(int(parent))
     confine()
     facts = json.dumps(describe(PipedFile(int(size_bytes)), demuxer, scan == "1")).encode()
     say(FACTS, 0, len(facts), facts)

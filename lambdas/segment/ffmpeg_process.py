@@ -8,14 +8,12 @@ its exit status, FFmpeg's error number modulo 256, says what went wrong, but for
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import resource
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +25,7 @@ import ffmpeg
 import imageio_ffmpeg
 
 from lambdas.runtime.contract import ErrorCode
+from lambdas.runtime.lifetime import end_with
 from lambdas.runtime.step import StepError
 from lambdas.runtime.video.formats import VideoFormat
 
@@ -34,7 +33,6 @@ MEMORY_BYTES = 6 * 1024**3
 """Of address space. x264 takes some 2 GB of it for 4K."""
 _OPEN_FILES = 64
 _SECONDS_BETWEEN_LOOKS = 0.25
-_PR_SET_PDEATHSIG = 1
 _INVALID_DATA, _END_OF_FILE = 183, 187  # AVERROR_INVALIDDATA, AVERROR_EOF
 _MOSTLY_UNDECODABLE = 69  # FFMPEG_ERROR_RATE_EXCEEDED
 _NO_MEMORY, _NO_THREAD, _NO_SPACE, _TOO_LARGE = 256 - 12, 256 - 11, 256 - 28, 256 - 27  # ENOMEM, EAGAIN, ENOSPC, EFBIG
@@ -205,16 +203,12 @@ class _Confinement:
             resource.RLIMIT_AS: MEMORY_BYTES,
         }
         self._limits = [(which, _within(resource.getrlimit(which)[1], value)) for which, value in wanted.items()]
-        self._prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
         self._parent = os.getpid()
 
     def __call__(self) -> None:
         for which, value in self._limits:
             resource.setrlimit(which, (value, value))
-        if self._prctl is not None:
-            self._prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != self._parent:  # it died before the line above
-            os._exit(1)
+        end_with(self._parent)
 
 
 def _within(hard: int, value: int) -> int:

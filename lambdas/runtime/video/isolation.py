@@ -1,8 +1,9 @@
 """Processes that decode what strangers made: started with nothing but the file, bounded, and ended in time.
 
 Decoders are large programs in C. One that crashes, hangs or grows takes a process with it that has no environment, no
-credentials, no other file and nobody else's work. It says what it finds in lines of JSON on its standard output; the last of
-them is `{"done": true}` or `{"error": <ErrorCode>, "message": …}`. Starting it costs a quarter of a second.
+credentials, no other file and nobody else's work. It ends with the process that started it, however that
+ends. It says what it finds in lines of JSON on its standard output; the last of them is `{"done": true}` or
+`{"error": <ErrorCode>, "message": …}`. Starting it costs a quarter of a second.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
 from lambdas.runtime.contract import ErrorCode
+from lambdas.runtime.lifetime import end_with
 from lambdas.runtime.step import StepError
 
 _LONGEST_LINE = 100_000
@@ -40,7 +42,7 @@ def answers(module: str, order: str, source: int, deadline: float) -> Iterator[t
     if seconds <= 0:
         raise _timeout()
     with subprocess.Popen(
-        [sys.executable, "-P", "-s", "-m", module, order, str(int(seconds) + 2)],
+        [sys.executable, "-P", "-s", "-m", module, order, str(int(seconds) + 2), str(os.getpid())],
         stdin=source,
         stdout=subprocess.PIPE,
         env={
@@ -65,6 +67,7 @@ def answer_isolated(work: Callable[[IO[bytes], str], None], memory_bytes: int) -
     All that is needed has to be imported before: from here on nothing can be opened.
     """
     order, seconds = sys.argv[1], int(sys.argv[2])
+    end_with(int(sys.argv[3]))
     signal.alarm(seconds)
     for kind, limit in (
         (resource.RLIMIT_DATA, memory_bytes),

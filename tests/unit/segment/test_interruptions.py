@@ -20,7 +20,7 @@ from lambdas.segment.handler import handler
 from tests.unit.conftest import Bucket, LambdaContext, request
 from tests.unit.segment.segmenting import PARAMETERS, Segmented, outcome_of, planned, read, segmented, uploaded
 from tests.unit.videos import Videos
-from tests.waiting import eventually
+from tests.waiting import eventually, is_running
 
 WORKER = """
 import json, sys
@@ -71,7 +71,7 @@ def test_a_kill_in_mid_encode_takes_ffmpeg_along_and_the_next_attempt_finishes(
         (ffmpeg,) = ffmpegs_of(process)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        eventually(lambda: not running(ffmpeg))
+        eventually(lambda: not is_running(ffmpeg))
     assert list(tmp_path.glob("*/*/work/segment_000.mp4"))  # nobody could remove it
 
     found = attempt(bucket, item, 2)
@@ -82,14 +82,6 @@ def test_a_kill_in_mid_encode_takes_ffmpeg_along_and_the_next_attempt_finishes(
     versions = bucket.s3.list_object_versions(Bucket=bucket.name, Prefix=item.output_prefix)["Versions"]
     assert len(versions) == len(names)
     assert list(tmp_path.glob("*/*")) == []
-
-
-def running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def test_segments_that_an_earlier_attempt_stored_count(bucket: Bucket, videos: Videos) -> None:
