@@ -1,4 +1,4 @@
-"""Plays one segment to its end and says what it is: `python -m lambdas.inspect.segment ORDER SECONDS < segment`.
+"""Plays one segment to its end and says what it is: `python -m lambdas.inspect.segment ORDER SECONDS PARENT < segment`.
 
 A process of its own (lambdas/runtime/video/isolation.py): a segment that was copied is what a stranger made.
 """
@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 from lambdas.inspect.decoding import frames_of
 from lambdas.runtime.video.container import open_video
 from lambdas.runtime.video.isolation import answer_isolated, say
+from lambdas.runtime.video.sound import first_sound
 
 _MEMORY_BYTES = 1_600_000_000
 _DEMUXER = "mov"
@@ -33,7 +34,7 @@ def examine(file: IO[bytes], order: str) -> None:
     first = _index_comes_first(file)
     file.seek(0)
     container, video = open_video(file, _DEMUXER, json.loads(order)["max_pixels"])
-    audio = next((stream for stream in container.streams.audio if stream.codec_context), None)
+    audio = first_sound(container)
     picture, sound = _Picture(video), _Sound(audio) if audio else None
     for stream, packet in _packets(container, [stream for stream in (video, audio) if stream]):
         if stream is video:

@@ -1,4 +1,4 @@
-"""Small grey copies of a video's pictures at given times: `python -m lambdas.inspect.views ORDER SECONDS < video`.
+"""Small grey copies of a video's pictures at given times: `python -m lambdas.inspect.views ORDER SECONDS PARENT < video`.
 
 A process of its own (lambdas/runtime/video/isolation.py). It says {"audio_offset_ms": …}, how much later than the picture the
 sound begins, and then for each time {"time_ms", "at", "before", "after"}: the copies, as base64, of the pictures then and half
@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from lambdas.inspect.decoding import frames_of
 from lambdas.runtime.video.container import open_video
 from lambdas.runtime.video.isolation import answer_isolated, say
+from lambdas.runtime.video.sound import first_sound
 
 _Timed = tuple[float, VideoFrame]
 """A picture after its time in milliseconds, by the container's clock."""
@@ -52,8 +53,8 @@ def look(file: IO[bytes], order: str) -> None:
 
 
 def _audio_offset_ms(container: InputContainer, video: VideoStream) -> float | None:
-    """How much later than the picture the sound of the file's first track begins; None if it has none."""
-    audio = next((stream for stream in container.streams.audio if stream.codec_context), None)
+    """How much later than the picture the file's sound begins; None if it has none."""
+    audio = first_sound(container)
     begins: dict[int, float] = {}
     for count, packet in enumerate(container.demux([stream for stream in (video, audio) if stream])):
         if count >= _SOUND_PACKETS or len(begins) == 2:

@@ -29,6 +29,7 @@ from av.video.stream import VideoStream
 
 from lambdas.probe.demuxing_protocol import ANSWER, CPU_SECONDS, FACTS, MEMORY_BYTES, READ, REQUEST
 from lambdas.runtime.lifetime import end_with
+from lambdas.runtime.video.sound import is_decodable
 
 _SAMPLED_PACKETS = 300
 """From which variable_frame_rate is told where a file has no list of its frames."""
@@ -147,6 +148,8 @@ def _track(stream: Stream, rotation: float) -> dict[str, Any]:
         "seconds": _seconds(stream.duration, stream.time_base) or _tagged_seconds(stream),
         "encrypted": "enc_key_id" in stream.metadata,
     }
+    if isinstance(stream, AudioStream):
+        track["decodable"] = is_decodable(stream)
     if isinstance(stream, AudioStream) and context:
         track |= {"channels": stream.channels, "sample_rate_hz": stream.rate, "language": stream.language}
     if isinstance(stream, VideoStream):

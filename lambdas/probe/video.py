@@ -103,7 +103,7 @@ def describe_video(facts: dict[str, Any], format: VideoFormat, limits: VideoLimi
             "rotation": rotation,
             "sample_aspect_ratio": [across, down],
             "video_tracks": len(videos),
-            "audio": [_audio(track) for track in tracks if track["type"] == "audio" and _is_playable(track)],
+            "audio": [_audio(track) for track in tracks if track["type"] == "audio" and track["decodable"]],
         },
     }
 
@@ -156,10 +156,6 @@ def _require_pixels(width: int, height: int, limit: int) -> None:
             ErrorCode.TOO_MANY_PIXELS,
             f"the video has {width} × {height} = {width * height:,} pixels a frame; the limit is {limit:,}",
         )
-
-
-def _is_playable(track: dict[str, Any]) -> bool:
-    return bool(track["codec"] and track["channels"] > 0 and track["sample_rate_hz"] > 0)
 
 
 def _audio(track: dict[str, Any]) -> dict[str, Any]:

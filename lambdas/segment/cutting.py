@@ -21,6 +21,7 @@ from lambdas.segment.ffmpeg_process import Sandbox, Source
 from lambdas.segment.layers import Layers
 from lambdas.segment.mp4 import Mp4, read_mp4
 from lambdas.segment.shots import EARLY_MS, Cuts
+from lambdas.segment.sound import find_sound
 from lambdas.segment.source import Mode, SourceFacts
 
 _PATTERN = "segment_%03d.mp4"
@@ -72,12 +73,13 @@ def cut(
     """The segments, which cover the whole source. They may be fewer than the cuts: two that fall on one picture are one.
 
     Raises NotPlayable if a copy turns out to be none for browsers; StepError TRUNCATED if the file ends before its end,
-    STEP_ERROR if what ffmpeg made isn't what was planned; what `Sandbox.run` raises.
+    STEP_ERROR if what ffmpeg made isn't what was planned; what `Sandbox.run` and `find_sound` raise.
     """
     if len(cuts) > _MOST_SEGMENTS:
         raise StepError(ErrorCode.STEP_ERROR, f"{len(cuts):,} segments are planned; the limit is {_MOST_SEGMENTS:,}", False)
     wanted = [start for start, _ in cuts[1:]]
-    run = _Run(source, sandbox, facts, mode, encoding)
+    sound = find_sound(source, sandbox, facts.video.audio[0].codec) if facts.video.audio else None
+    run = _Run(source, sandbox, facts, mode, encoding, sound)
     first, starts = run.starts(wanted, on_progress)
     if _may_be_too_many(wanted, starts):
         wanted = _first_at_or_after(wanted, run.possible_starts())
@@ -95,6 +97,8 @@ class _Run:
     facts: SourceFacts
     mode: Mode
     encoding: Encoding
+    sound: str | None
+    """ffmpeg's name of the track; None: there is none."""
 
     def starts(self, wanted: Sequence[int], on_progress: Callable[[float], None]) -> tuple[int, list[int]]:
         """Cut. The answer is when the first picture is, by the file's own time, and when each segment's first one is after it.
@@ -151,8 +155,8 @@ class _Run:
             }
             if wanted:
                 options["force_key_frames:v"] = _seconds(wanted, offset)
-        if self.facts.video.audio:
-            streams.append(opened["a:0"])
+        if self.sound is not None:
+            streams.append(opened[self.sound])
             options |= self._sound()
         return ffmpeg.output(
             *streams,

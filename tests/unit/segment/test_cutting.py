@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 
 import av
 import pytest
 
+from lambdas.runtime.contract import ErrorCode
 from lambdas.segment.mp4 import read_mp4
 from tests.unit.conftest import Bucket
-from tests.unit.segment.segmenting import Segmented, claps, fixed, planned, segmented, uploaded
+from tests.unit.segment.segmenting import Segmented, claps, fixed, outcome_of, planned, segmented, uploaded
 from tests.unit.videos import Videos
 
 FRAME_SECONDS = 0.1
@@ -164,6 +166,57 @@ def test_the_first_of_several_sound_tracks_is_kept(bucket: Bucket, videos: Video
     with found.segments[0].open() as container:
         (track,) = container.streams.audio
         assert (track.codec_context.channels, track.codec_context.sample_rate) == (2, 48_000)
+
+
+def of_an_unknown_codec(videos: Videos) -> bytes:
+    """AC-4, for which FFmpeg has no decoder."""
+    return videos("two_audio").read_bytes().replace(b"mp4a", b"ac-4", 1).replace(b"esds", b"free", 1)
+
+
+def without_channels(videos: Videos) -> bytes:
+    """The very codec of the second one."""
+    body = videos("two_audio").read_bytes()
+    at = body.index(b"mp4a") + 20  # ISO/IEC 14496-12, AudioSampleEntry: channelcount
+    return (body[:at] + bytes(2) + body[at + 2 :]).replace(b"esds", b"free", 1)
+
+
+def without_packets(videos: Videos) -> bytes:
+    ts = videos.make("-i", str(videos("two_audio")), "-map", "0", "-c", "copy", ".ts").read_bytes()
+    packets = (ts[at : at + 188] for at in range(0, len(ts), 188))
+    return b"".join(each for each in packets if int.from_bytes(each[1:3]) & 0x1FFF != 0x101)
+
+
+@pytest.mark.parametrize(
+    ("first", "exact", "mode"),
+    [
+        (of_an_unknown_codec, False, "copied"),
+        (of_an_unknown_codec, True, "encoded"),
+        (without_channels, False, "copied"),
+        (without_packets, False, "copied"),
+    ],
+)
+def test_a_first_track_of_sound_that_nobody_can_decode_is_passed_over(
+    first: Callable[[Videos], bytes], exact: bool, mode: str, bucket: Bucket, videos: Videos
+) -> None:
+    """What is cut is the first one that probe lists."""
+    item = uploaded(bucket, first(videos))
+    assert [(track["channels"], track["sample_rate_hz"]) for track in item.input["video"]["audio"]] == [(1, 44_100)]
+    found = segmented(bucket, planned(item, 1000), exact=exact)
+    assert found.mode == mode
+    check_playable(found)
+    for segment in found.segments:
+        with segment.open() as container:
+            (track,) = container.streams.audio
+            assert (track.codec_context.channels, track.codec_context.sample_rate) == (1, 44_100)
+            assert sum(frame.samples for frame in container.decode(track)) > 40_000
+
+
+def test_a_track_of_sound_that_is_no_longer_there_is_an_error(bucket: Bucket, videos: Videos) -> None:
+    item = uploaded(bucket, videos("mp4"))
+    item.input["video"]["audio"][0]["codec"] = "opus"
+    error = outcome_of(planned(item, 1000)).error
+    assert error is not None
+    assert (error.code, error.retryable) == (ErrorCode.STEP_ERROR, False)
 
 
 @pytest.mark.parametrize(("name", "turn"), [("rotated_90", 90), ("rotated_180", 180), ("rotated_270", 270)])
