@@ -17,12 +17,13 @@ import ffmpeg
 
 from lambdas.runtime.contract import ErrorCode
 from lambdas.runtime.step import StepError
+from lambdas.runtime.video.mode import Mode
 from lambdas.segment.ffmpeg_process import Sandbox, Source
 from lambdas.segment.layers import Layers
 from lambdas.segment.mp4 import Mp4, read_mp4
 from lambdas.segment.shots import EARLY_MS, Cuts
 from lambdas.segment.sound import find_sound
-from lambdas.segment.source import Mode, SourceFacts
+from lambdas.segment.source import SourceFacts
 
 _PATTERN = "segment_%03d.mp4"
 _LIST = "segments.csv"

@@ -14,11 +14,12 @@ from lambdas.runtime.scratch import scratch_folder
 from lambdas.runtime.step import BadRequest, StepContext, StepError, StepResult
 from lambdas.runtime.stored_result import compute_once
 from lambdas.runtime.video.formats import sniff_video
+from lambdas.runtime.video.mode import Mode
 from lambdas.segment.cutting import Encoding, NotPlayable, Segment, cut
 from lambdas.segment.ffmpeg_process import Deadline, Sandbox, Source
 from lambdas.segment.layers import write_layers
 from lambdas.segment.shots import EARLY_MS, Cuts, cuts_at_shots, find_shots
-from lambdas.segment.source import Mode, SourceFacts
+from lambdas.segment.source import SourceFacts
 
 _HEAD_BYTES = 512
 _RESERVE_SECONDS = 10.0

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from lambdas.runtime.contract import ErrorCode
 from lambdas.runtime.step import StepError
 from lambdas.runtime.video.formats import VideoFormat
+from lambdas.runtime.video.mode import Mode, cheapest_mode
 
 _MOST_PIXELS_A_SIDE = 16_384  # x264
-
-
-class Mode(StrEnum):
-    """What is encoded anew, in the order of what it costs."""
-
-    COPIED = "copied"
-    AUDIO_ENCODED = "audio_encoded"
-    ENCODED = "encoded"
 
 
 class _Facts(BaseModel):
@@ -59,11 +50,9 @@ class SourceFacts(_Facts):
 
     def cheapest_mode(self, format: VideoFormat, *, exact: bool) -> Mode:
         """How the video can be cut at the least cost so that a browser plays it."""
-        playable = self.video.codec == "h264" and self.video.bit_depth == 8
-        # AVI has no times of presentation, only an order of decoding: pictures that refer to later ones lose their places.
-        if exact or self.texts is not None or not playable or format is VideoFormat.AVI:
-            return Mode.ENCODED
-        return Mode.COPIED if self.audio_is_copied else Mode.AUDIO_ENCODED
+        video = self.video
+        sound = video.audio[0].codec if video.audio else None
+        return cheapest_mode(format, video.codec, video.bit_depth, sound, exact=exact, has_text=self.texts is not None)
 
     def encoded_size(self, max_pixels: int) -> tuple[int, int]:
         """Width and height of the encoded picture, which is the one that is shown, both even.

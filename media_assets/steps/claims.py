@@ -57,17 +57,17 @@ _CLAIM = text("""
     )
     SELECT s.item_id, s.user_id, source.bucket, source.key, source.version_id, source.size_bytes,
            coalesce(source.width::bigint * source.height, 0) AS pixels, coalesce(source.width, 0) AS width,
-           coalesce(source.height, 0) AS height, s.hour, s.step, s.generation, s.failures,
-           c.attempts + s.failures AS attempt, s.recomputation, s.correlation_id, s.cause_id, source.video,
-           source.job_of, source.options, source.texts
+           coalesce(source.height, 0) AS height, coalesce(source.format, '') AS format,
+           s.hour, s.step, s.generation, s.failures, c.attempts + s.failures AS attempt, s.recomputation, s.correlation_id,
+           s.cause_id, source.video, source.job_of, source.options, source.texts
     FROM claimed c
     CROSS JOIN LATERAL (SELECT * FROM steps WHERE item_id = c.item_id AND step = c.step LIMIT 1) s
     CROSS JOIN LATERAL (
-        SELECT bucket, key, version_id, size_bytes, width, height, video, NULL::uuid AS job_of, NULL::jsonb AS options,
+        SELECT bucket, key, version_id, size_bytes, width, height, format, video, NULL::uuid AS job_of, NULL::jsonb AS options,
                NULL::jsonb AS texts
         FROM items WHERE item_id = c.item_id
         UNION ALL
-        SELECT u.bucket, u.key, u.version_id, u.size_bytes, u.width, u.height, u.video, j.item_id, j.options, j.texts
+        SELECT u.bucket, u.key, u.version_id, u.size_bytes, u.width, u.height, u.format, u.video, j.item_id, j.options, j.texts
         FROM jobs j JOIN uploads u USING (item_id, version_id) WHERE j.job_id = c.item_id
         LIMIT 1
     ) source

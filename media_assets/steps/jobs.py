@@ -29,7 +29,8 @@ class JobRefusedError(Exception):
 
 @dataclass(frozen=True)
 class Video:
-    """A video that can be cut: its current version as the probe measured it; pixels are those of the upright picture."""
+    """A video that can be cut: its current version as the probe measured it: `format` is its container, pixels are
+    those of the upright picture."""
 
     item_id: uuid.UUID
     user_id: str
@@ -37,6 +38,7 @@ class Video:
     version_id: str
     hour: datetime
     size_bytes: int
+    format: str
     width: int
     height: int
     info: VideoInfo
@@ -73,6 +75,7 @@ def find_video(connection: Connection, item_id: uuid.UUID) -> Video:
         version_id=item.version_id,
         hour=item.hour,
         size_bytes=item.size_bytes,
+        format=item.format,
         width=item.width,
         height=item.height,
         info=VideoInfo.model_validate(item.video),

@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 
 from lambdas.runtime.contract import ItemOutcome
 from lambdas.runtime.overlay_text import needs_shaping
+from lambdas.runtime.video.mode import Mode, cheapest_mode
 from media_assets.eventlog.catalogue import Segment, VideoSegmented
 from media_assets.eventlog.events import NewEvent
 from media_assets.eventlog.job_events import job_completed
 from media_assets.settings import Settings
-from media_assets.steps.segment_cost import encodes, estimated_seconds
+from media_assets.steps.segment_cost import estimated_seconds
 from media_assets.steps.segment_plan import JobOptions, cuts
 from media_assets.steps.step import Recipe, Step, TaskSize, Work
 from media_assets.steps.video import video_facts, video_limits
@@ -47,8 +48,8 @@ class SegmentVideo(Step):
         return {work.item_id: video_facts(work) | self._plan(work, settings) for work in works}
 
     def seconds(self, work: Work, settings: Settings) -> float:
-        size = work.width, work.height
-        return likely_seconds(work.video or {}, size, work.size_bytes, options_of(work, settings), settings)
+        video, options, size = work.video or {}, options_of(work, settings), (work.width, work.height)
+        return likely_seconds(video, likely_mode(video, work.format, options), size, work.size_bytes, options, settings)
 
     def needs_task(self, work: Work) -> str | None:
         return None if work.job is None else why_task(_texts(work, JobOptions.stored(work.job.options)) or ())
@@ -100,8 +101,16 @@ def _texts(work: Work, options: JobOptions) -> list[str] | None:
     return list(text.unique_texts or (work.job.texts if work.job and work.job.texts else ()))
 
 
+def likely_mode(video: Mapping[str, Any], format: str, options: JobOptions) -> Mode:
+    """What is encoded anew unless a copy turns out to be none for browsers. `video` is what the probe learned
+    (catalogue.VideoInfo), `format` the container that it found."""
+    sound = video["audio"][0]["codec"] if video["audio"] else None
+    has_text = options.text_input is not None
+    return cheapest_mode(format, video["codec"], video["bit_depth"], sound, exact=options.exact, has_text=has_text)
+
+
 def likely_seconds(
-    video: Mapping[str, Any], size: tuple[int, int], size_bytes: int, options: JobOptions, settings: Settings
+    video: Mapping[str, Any], mode: Mode, size: tuple[int, int], size_bytes: int, options: JobOptions, settings: Settings
 ) -> float:
     """How long cutting a video so is likely to take: what it is routed by, and what a dry run says. `size` is as shown."""
     return estimated_seconds(
@@ -109,7 +118,7 @@ def likely_seconds(
         *size,
         video["frame_rate"],
         size_bytes=size_bytes,
-        encodes=encodes(video, exact=options.exact, has_text=options.text_input is not None),
+        mode=mode,
         finds_scenes=options.cutting_options.type == "scenes",
         preset=settings.segment_preset,
     )

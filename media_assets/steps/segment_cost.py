@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from math import ceil
-from typing import Any
 
+from lambdas.runtime.video.mode import Mode
 from media_assets.settings import Settings
 from media_assets.steps.prices import fargate_task, lambda_invocation
 from media_assets.steps.step import Step, TargetName
@@ -31,12 +30,6 @@ _PRESETS = {
 }
 
 
-def encodes(video: Mapping[str, Any], *, exact: bool, has_text: bool) -> bool:
-    """Whether the pictures have to be encoded: for a text, for cuts to the frame, and where browsers don't play them as
-    they are. `video` is what the probe learned (catalogue.VideoInfo)."""
-    return exact or has_text or video["codec"] != "h264" or video["bit_depth"] != 8
-
-
 def estimated_seconds(
     duration_ms: int,
     width: int,
@@ -44,15 +37,17 @@ def estimated_seconds(
     frame_rate: float,
     *,
     size_bytes: int,
-    encodes: bool,
+    mode: Mode,
     finds_scenes: bool,
     preset: str = "veryfast",
 ) -> float:
-    """Seconds of work on a task of two vCPUs."""
+    """Seconds of work on a task of two vCPUs. Whatever is encoded, its sound counts as encoded too."""
     megapixels = duration_ms / 1000 * frame_rate * width * height / 1e6
     seconds = _START_SECONDS + size_bytes / _BYTES_A_SECOND
-    if encodes:
-        seconds += megapixels * _ENCODING_SECONDS * _PRESETS[preset] + duration_ms / 1000 * _AUDIO_SECONDS
+    if mode is Mode.ENCODED:
+        seconds += megapixels * _ENCODING_SECONDS * _PRESETS[preset]
+    if mode is not Mode.COPIED:
+        seconds += duration_ms / 1000 * _AUDIO_SECONDS
     if finds_scenes:
         seconds += megapixels * _SCENES_SECONDS
     return seconds

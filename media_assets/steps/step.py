@@ -57,9 +57,9 @@ class Job:
 class Work:
     """A due step of an item, or of a job whose id `item_id` then is, claimed.
 
-    `pixels`, `width` and `height`, of the upright original, are 0 until the item is probed; `video` is what the probe learned
-    of one (catalogue.VideoInfo); `failures` counts earlier failed attempts, `attempt` counts this one and every earlier one,
-    also those that never reported back.
+    `pixels`, `width` and `height`, of the upright original, are 0 and `format` is empty until the item is probed; `video` is
+    what the probe learned of one (catalogue.VideoInfo); `failures` counts earlier failed attempts, `attempt` counts this one
+    and every earlier one, also those that never reported back.
     """
 
     item_id: uuid.UUID
@@ -79,6 +79,7 @@ class Work:
     trace: Trace = NO_TRACE
     width: int = 0
     height: int = 0
+    format: str = ""
     video: Mapping[str, Any] | None = None
     job: Job | None = None
     input: Mapping[str, Any] = field(default_factory=dict)

@@ -110,6 +110,16 @@ def test_plans_by_option(store: EventStore) -> None:
     assert plan("--exact")["encodes"]
 
 
+def test_what_cant_be_copied_from_its_container_is_encoded_and_priced_so(store: EventStore) -> None:
+    copied = told("segment", bikes.key, "--dry-run")
+    avi = Film("uploads/ada/bikes.avi")
+    probed = avi.probed()
+    store.append([avi.upload(), probed.model_copy(update={"payload": probed.payload.model_copy(update={"format": "avi"})})])
+    plan = told("segment", avi.key, "--dry-run")
+    assert (copied["encodes"], plan["encodes"]) == (False, True)
+    assert plan["estimated_micro_dollars"] > copied["estimated_micro_dollars"]
+
+
 def test_large_and_long_work_is_for_ecs(store: EventStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told("segment", bikes.key, "--exact", "--dry-run")["target"] == "lambda"
     large = Film("uploads/ada/large.mp4")

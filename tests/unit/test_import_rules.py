@@ -40,6 +40,7 @@ def rule(*may: str, never: set[str]) -> Rule:
 CONTRACT = "lambdas.runtime.contract"
 CUTS = "media_assets.cuts"
 TEXTS = "lambdas.runtime.overlay_text"
+MODES = "lambdas.runtime.video.mode"
 INSPECTION = "lambdas.runtime.inspection"
 SETTINGS = "media_assets.settings"
 EVENTLOG = "media_assets.eventlog"
@@ -55,11 +56,11 @@ RULES = {
     CUTS: rule(never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
     SETTINGS: rule(CUTS, never=DAGSTER | AWS | HTTP | DATABASE | PICTURES),
     EVENTLOG: rule(never=DAGSTER | AWS | HTTP | PICTURES),
-    STEPS: rule(CONTRACT, CUTS, TEXTS, SETTINGS, EVENTLOG, never=DAGSTER | AWS | HTTP | PICTURES),
+    STEPS: rule(CONTRACT, CUTS, TEXTS, MODES, SETTINGS, EVENTLOG, never=DAGSTER | AWS | HTTP | PICTURES),
     UPLOADS: rule(EVENTLOG, never=DAGSTER | AWS | PICTURES),
     ANCHORS: rule(EVENTLOG, never=DAGSTER | HTTP | PICTURES),
     ERASURE: rule(SETTINGS, EVENTLOG, STEPS, UPLOADS, never=DAGSTER | HTTP | PICTURES),
-    DISPATCH: rule(CONTRACT, INSPECTION, CUTS, SETTINGS, EVENTLOG, STEPS, never=HTTP | PICTURES),
+    DISPATCH: rule(CONTRACT, INSPECTION, MODES, CUTS, SETTINGS, EVENTLOG, STEPS, never=HTTP | PICTURES),
     RELAY: rule(SETTINGS, EVENTLOG, never=DAGSTER | HTTP | PICTURES),
     # Pillow for pictures that our own steps made: contact sheets, and the check on thumbnails. What a user uploaded is
     # parsed in lambdas only.

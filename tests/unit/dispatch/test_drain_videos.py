@@ -16,6 +16,7 @@ from media_assets.dispatch import job_reports
 from media_assets.dispatch.drain import drain
 from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, TargetUnavailableError
 from media_assets.dispatch.targets import OnProgress, unheard
+from media_assets.eventlog.catalogue import MediaProbed
 from media_assets.eventlog.events import Event, item_id_of
 from media_assets.eventlog.jobs import describe_job
 from media_assets.eventlog.store import EventStore
@@ -208,6 +209,18 @@ def long_film(store: EventStore) -> Film:
     video = payload.video.model_copy(update={"duration_ms": 3 * 3600 * 1000})  # type: ignore[attr-defined]
     store.append([film.upload(), film.probed().model_copy(update={"payload": payload.model_copy(update={"video": video})})])
     return film
+
+
+@pytest.mark.parametrize(("format", "target"), [("mp4", "lambda"), ("avi", "ecs")])
+def test_a_video_and_its_jobs_go_where_their_container_has_them_go(store: EventStore, format: str, target: str) -> None:
+    probed = FILM.probed()
+    assert isinstance(probed.payload, MediaProbed)
+    assert probed.payload.video is not None
+    long = probed.payload.video.model_copy(update={"duration_ms": 30 * 60 * 1000})
+    payload = probed.payload.model_copy(update={"format": format, "video": long})
+    store.append([FILM.upload(), probed.model_copy(update={"payload": payload}), Job().submitted()])
+    drained(store, "segment", per_item(as_planned))
+    assert [event.target for event in told(store, "VideoSegmented")] == [target, target]
 
 
 def test_small_videos_are_done_while_tasks_are_paused(store: EventStore) -> None:

@@ -85,6 +85,13 @@ def test_what_failed_in_a_function_is_tried_again_as_a_task() -> None:
     assert routes(STEPS["segment"], [failed], Settings()) == [(Route("ecs", "failed_before"), [failed])]
 
 
+def test_where_a_video_goes_depends_on_whether_it_can_be_copied() -> None:
+    copied = replace(video_work("segment", seconds=300), format="mp4")
+    encoded = replace(video_work("segment", seconds=300), format="avi")
+    ways = [(Route("lambda", "small"), [copied]), (Route("ecs", "long_work"), [encoded])]
+    assert routes(STEPS["segment"], [copied, encoded], Settings()) == ways
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -6,39 +6,59 @@ from typing import Any
 
 import pytest
 
+from lambdas.runtime.video.formats import VideoFormat
+from lambdas.runtime.video.mode import Mode
+from lambdas.segment.source import SourceFacts
+from media_assets.eventlog.catalogue import AudioTrack
 from media_assets.settings import Settings
 from media_assets.steps.catalogue import STEPS
 from media_assets.steps.prices import lambda_invocation
-from media_assets.steps.segment_cost import encodes, estimated_micro_dollars, estimated_seconds
+from media_assets.steps.segment import likely_mode
+from media_assets.steps.segment_cost import estimated_micro_dollars, estimated_seconds
+from media_assets.steps.segment_plan import JobOptions
 from tests.unit.eventlog.films import VIDEO
 
 SETTINGS = Settings(model_provider="local")
 SEGMENT = STEPS["segment"]
+OPUS = AudioTrack(codec="opus", channels=2, sample_rate_hz=48_000, language=None)
 
 
 def seconds(duration_s: int = 60, width: int = 1920, height: int = 1080, **options: Any) -> float:
-    options = {"size_bytes": 50_000_000, "encodes": True, "finds_scenes": False, **options}
+    options = {"size_bytes": 50_000_000, "mode": Mode.ENCODED, "finds_scenes": False, **options}
     return estimated_seconds(duration_s * 1000, width, height, 30, **options)
 
 
+@pytest.mark.parametrize("format", list(VideoFormat))
 @pytest.mark.parametrize(
-    ("info", "asked", "encoded"),
+    ("info", "asked", "mode"),
     [
-        ({}, {}, False),
-        ({}, {"exact": True}, True),
-        ({}, {"has_text": True}, True),
-        ({"codec": "vp9"}, {}, True),
-        ({"bit_depth": 10}, {}, True),
+        ({}, {}, Mode.COPIED),
+        ({"audio": ()}, {}, Mode.COPIED),
+        ({"audio": (OPUS, *VIDEO.audio)}, {}, Mode.AUDIO_ENCODED),
+        ({"audio": (*VIDEO.audio, OPUS)}, {}, Mode.COPIED),
+        ({}, {"exact": True}, Mode.ENCODED),
+        ({}, {"text_input": {"strategy": "one_for_all", "base_text": "Ride on"}}, Mode.ENCODED),
+        ({"codec": "vp9"}, {}, Mode.ENCODED),
+        ({"bit_depth": 10}, {}, Mode.ENCODED),
     ],
 )
-def test_what_has_to_be_encoded(info: dict[str, Any], asked: dict[str, bool], encoded: bool) -> None:
-    assert encodes({**VIDEO.model_dump(), **info}, **{"exact": False, "has_text": False, **asked}) is encoded
+def test_what_is_expected_to_be_encoded_is_what_the_step_would_encode(
+    format: VideoFormat, info: dict[str, Any], asked: dict[str, Any], mode: Mode
+) -> None:
+    options = JobOptions.model_validate({"cutting_options": {"type": "fixed", "duration_seconds": 5}, **asked})
+    video = VIDEO.model_copy(update=info).model_dump()
+    expected = Mode.ENCODED if format is VideoFormat.AVI else mode
+    assert likely_mode(video, format.value, options) is expected
+    texts = None if options.text_input is None else ["Ride on"]
+    facts = SourceFacts.model_validate({"video": video, "width": 640, "height": 360, "texts": texts})
+    assert facts.cheapest_mode(format, exact=options.exact) is expected
 
 
 def test_a_minute_of_full_hd_takes_about_a_minute_to_encode_and_a_moment_to_copy() -> None:
     assert 30 < seconds() < 120
-    assert seconds(encodes=False) < 5
-    assert seconds(encodes=False) < seconds(encodes=False, finds_scenes=True) < 20
+    assert seconds(mode=Mode.COPIED) < 5
+    assert seconds(mode=Mode.COPIED) < seconds(mode=Mode.AUDIO_ENCODED) < seconds()
+    assert seconds(mode=Mode.COPIED) < seconds(mode=Mode.COPIED, finds_scenes=True) < 20
 
 
 def test_more_work_takes_longer() -> None:
