@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
-from lambdas.runtime.contract import Disposition, ItemError, ItemOutcome, Manifest
+from lambdas.runtime.contract import Disposition, ErrorCode, ItemError, ItemOutcome, Manifest
 from media_assets.dispatch.errors import ManifestError
 from media_assets.dispatch.routing import Route
 from media_assets.eventlog.catalogue import StepAbandoned, StepFailed, UploadRejected
@@ -97,6 +97,13 @@ def record(
         else:
             _error(recorded, recipe_of(work), work, outcome.error, execution, charges[work.item_id], policy, now)
     return recorded
+
+
+def came_to_nothing(work: Work, recipe: Recipe, execution: Execution, now: datetime) -> NewEvent:
+    """An attempt at a job that ended while it was under way, and that nobody heard of again: it has cost something."""
+    message = "the job had ended when this attempt came to nothing"
+    failure = StepFailed(version_id=work.version_id, code=ErrorCode.STEP_ERROR, message=message, retry_at=None)
+    return step_failed(work.ref(recipe), failure, execution=execution, occurred_at=now)
 
 
 def _result(step: Step, recipe: Recipe, work: Work, outcome: ItemOutcome, execution: Execution, now: datetime) -> NewEvent:

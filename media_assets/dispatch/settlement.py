@@ -14,15 +14,16 @@ from sqlalchemy import Connection, text
 from lambdas.runtime.contract import Manifest
 from media_assets.dispatch import breakers
 from media_assets.dispatch.batching import halves
-from media_assets.dispatch.billing import charges, unanswered
+from media_assets.dispatch.billing import charges, memory_mb_of, unanswered
 from media_assets.dispatch.errors import BatchDiedError, BatchInterruptedError, ManifestError, TargetUnavailableError
 from media_assets.dispatch.invocation import Batch, Invocation
 from media_assets.dispatch.job_reports import ended_jobs
-from media_assets.dispatch.outcomes import Recorded, RetryPolicy, record
+from media_assets.dispatch.outcomes import Recorded, RetryPolicy, came_to_nothing, record
 from media_assets.dispatch.routing import Route
 from media_assets.dispatch.tally import Tally, count
 from media_assets.eventlog.catalogue import JobCompleted, JobFailed
 from media_assets.eventlog.errors import StreamClosedError
+from media_assets.eventlog.events import Execution
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.claims import Claims
@@ -70,7 +71,33 @@ class Settlement:
     def owe(self, sent: Invocation) -> list[Work]:
         """Put down the bill of a batch that nothing came of. Returns the items that may be sent again."""
         costs = unanswered(sent.works, self.step, self.settings, sent.route.target, sent.milliseconds)
+        if any(work.job for work in sent.works):
+            told = self._bill_ended_jobs(sent, costs)
+            costs = {item_id: cost for item_id, cost in costs.items() if item_id not in told}
         return self.claims.owe_and_go_on(self.step, sent.works, costs)
+
+    def _bill_ended_jobs(self, sent: Invocation, costs: Mapping[uuid.UUID, int]) -> set[uuid.UUID]:
+        """Tell what the batch cost those jobs that ended meanwhile: no outcome to come would. Returns their ids."""
+        target, milliseconds = sent.route.target, sent.milliseconds // len(sent.works)
+        with self.store.engine.begin() as connection:
+            ended = _ended(connection, sent.works)
+            works = [work for work in sent.works if work.item_id in ended]
+            owed = self.claims.owed(connection, works)
+            events = []
+            for work in works:
+                execution = Execution(
+                    target=target,
+                    target_reason=sent.route.reason,
+                    run_id=self.run_id,
+                    attempt_id=sent.request.attempt_id,
+                    memory_mb=memory_mb_of(self.step, target),
+                    milliseconds=milliseconds,
+                    micro_dollars=costs[work.item_id] + owed.get(work.item_id, 0),
+                )
+                events.append(came_to_nothing(work, self.step.recipe_of(work, self.settings), execution, datetime.now(UTC)))
+            self.store.append(events, connection)
+            self.claims.settle(connection, works, owed)
+        return ended
 
     def _commit(self, sent: Invocation, manifest: Manifest) -> None:
         """Append what a batch came to, without the items that were erased while it was under way."""
@@ -130,10 +157,8 @@ class Settlement:
     def _end_no_job_twice(self, connection: Connection, works: Sequence[Work], recorded: Recorded) -> None:
         """A job that was cancelled while a function, which nothing stops, was at it stays cancelled. The result is told, since
         it is there and has cost something."""
-        if jobs := [work.item_id for work in works if work.job]:
-            connection.execute(text("SELECT pg_advisory_xact_lock(7236454)"))  # of appends: nobody ends one meanwhile
-            ended = ended_jobs(connection, jobs)
-            ends = (JobCompleted, JobFailed)
+        if any(work.job for work in works):
+            ended, ends = _ended(connection, works), (JobCompleted, JobFailed)
             recorded.events = [e for e in recorded.events if e.job_id not in ended or not isinstance(e.payload, ends)]
 
     def _trip(self, route: Route, broken: Exception) -> None:
@@ -145,6 +170,12 @@ class Settlement:
             base_seconds=self.settings.retry_base_seconds,
             max_seconds=self.settings.retry_max_seconds,
         )
+
+
+def _ended(connection: Connection, works: Sequence[Work]) -> set[uuid.UUID]:
+    """Those of the works' jobs that have ended. None of the others ends before the transaction does."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(7236454)"))  # of appends
+    return ended_jobs(connection, [work.item_id for work in works if work.job])
 
 
 def _again(works: Sequence[Work]) -> list[Work]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -306,7 +307,33 @@ def test_a_job_that_is_cancelled_is_stopped_and_nothing_comes_of_it(store: Event
     with store.engine.connect() as connection:
         assert describe_job(connection, job.job_id)["state"] == "cancelled"
     assert rows(store, "SELECT * FROM breakers") == []
+    assert_told_what_it_cost(store, job)
     assert drained(store, "segment", per_item(as_planned)) == []
+
+
+def assert_told_what_it_cost(store: EventStore, job: Job) -> None:
+    """Of a job that was cancelled in its first attempt."""
+    *_, cancelled, last = store.stream(job.stream_id)
+    assert [cancelled.payload.type, last.payload.type] == ["JobCancelled", "StepFailed"]
+    assert last.micro_dollars > 0
+    assert last.milliseconds > 0
+    assert rows(store, "SELECT micro_dollars FROM costs WHERE step = :step AND failures = 1", step=last.step)
+    assert rows(store, "SELECT * FROM claims WHERE item_id = :id", id=job.job_id) == []
+    assert rows(store, "SELECT * FROM steps WHERE item_id = :id AND state = 'pending'", id=job.job_id) == []
+
+
+def test_an_answer_that_never_comes_is_paid_by_its_job_also_when_that_was_cancelled(store: EventStore) -> None:
+    job = Job(has_texts_written=True)
+    store.append([FILM.upload(), FILM.probed(), FILM.segmented(), job.submitted()])
+
+    def unanswered(request: StepRequest) -> Manifest:
+        time.sleep(0.3)
+        store.append([job.cancelled()])
+        raise TargetUnavailableError("the connection timed out", ran=True)
+
+    with pytest.raises(TargetUnavailableError):
+        drained(store, "vary", unanswered, configured=settings(model_provider="openai"))
+    assert_told_what_it_cost(store, job)
 
 
 def test_a_job_that_was_cancelled_under_way_ends_once(store: EventStore) -> None:
