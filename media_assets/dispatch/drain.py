@@ -96,7 +96,8 @@ class _Drain:
                     if not finished:
                         self._stop_what_nobody_wants()
                     for future in finished:
-                        self._queue.extendleft(reversed(self._settlement.settle(self._running.pop(future), future)))
+                        self._queue.extendleft(reversed(self._settlement.settle(self._running[future], future)))
+                        del self._running[future]
         except BaseException:
             for target in self.targets.values():
                 target.cancel()

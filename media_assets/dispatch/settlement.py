@@ -59,8 +59,9 @@ class Settlement:
                 return [Batch(half, sent.route) for half in halves(_again(self.owe(sent)))]
             self._commit(sent, sent.died_alone(died))
         except BatchInterruptedError as interrupted:
-            if sent.taken_away < self.settings.max_attempts and (works := self.owe(sent)):
-                return [Batch(_again(works), sent.route, sent.taken_away + 1)]
+            if sent.taken_away < self.settings.max_attempts:
+                works = self.owe(sent)
+                return [Batch(_again(works), sent.route, sent.taken_away + 1)] if works else []
             self._trip(sent.route, TargetUnavailableError(str(interrupted), ran=True))
         except (TargetUnavailableError, ManifestError) as broken:
             if isinstance(broken, ManifestError) or broken.ran:
