@@ -1,12 +1,14 @@
-"""What one segment begins with, small: `python -m lambdas.inspect.beginning ORDER SECONDS < segment`.
+"""What segments begin with, small: `python -m lambdas.inspect.beginning ORDER SECONDS < segments`.
 
-A process of its own (lambdas/runtime/video/isolation.py). It says {"width", "height", "rotation"}, where the last is how far
-clockwise the picture is to be turned, and after that line the pixels, row by row in RGB: who takes them has nothing to parse.
-The file may end anywhere behind the picture.
+A process of its own (lambdas/runtime/video/isolation.py), for segments of one video: their files follow each other on stdin,
+each cut off anywhere behind its first picture. It says {"width", "height", "rotation"} of each, how far clockwise it is to be
+turned being the last, and after that line the pixels, row by row in RGB: who takes them has nothing to parse. Of one that has
+no picture it says {"problem"}.
 """
 
 from __future__ import annotations
 
+import io
 import json
 from fractions import Fraction
 from typing import IO
@@ -23,31 +25,41 @@ from lambdas.runtime.video.container import open_video
 from lambdas.runtime.video.isolation import answer_isolated, say
 
 _MEMORY_BYTES = 900_000_000
-"""A frame of 36 million pixels takes 54 MB. There may be two such processes in a function of 2 GB."""
+"""A frame of 36 million pixels takes 54 MB. There are two such processes at a time in a function of 2 GB."""
 _DEMUXER = "mov"
 _UNSAID = 2
 """Matrix coefficients of ITU-T H.273."""
 
 
 def begin(file: IO[bytes], order: str) -> None:
-    """Raises StepError as open_video does, and CORRUPT where no picture decodes."""
+    """The order says how many bytes each file has."""
     asked = json.loads(order)
-    container, video = open_video(file, _DEMUXER, asked["max_pixels"])
-    video.codec_context.thread_count = 1  # more would wait for pictures that nobody wants
-    frame = _first(container, video)
-    if frame is None:
-        raise StepError(ErrorCode.CORRUPT, "it has no picture that decodes")
-    width, height = _size(frame, video.sample_aspect_ratio or Fraction(1), asked["side_px"])
-    small = frame.reformat(
-        width,
-        height,
-        "rgb24",
-        src_colorspace=_matrix(frame),
-        interpolation=Interpolation.AREA,
-        dst_color_range=ColorRange.JPEG,
-        threads=1,
-    )
-    say({"width": width, "height": height, "rotation": round(-frame.rotation / 90) % 4 * 90}, pixels_of(small, 3))
+    for length in asked["lengths"]:
+        try:
+            picture, rotation = _beginning(io.BytesIO(file.read(length)), asked["max_pixels"], asked["side_px"])
+        except StepError as error:
+            say({"problem": error.message})
+        else:
+            say({"width": picture.width, "height": picture.height, "rotation": rotation}, pixels_of(picture, 3))
+
+
+def _beginning(file: IO[bytes], max_pixels: int, side_px: int) -> tuple[VideoFrame, int]:
+    """The picture in RGB, as it is stored, and its rotation. Raises StepError as open_video does, and CORRUPT without any."""
+    container, video = open_video(file, _DEMUXER, max_pixels)
+    with container:
+        video.codec_context.thread_count = 1  # more would wait for pictures that nobody wants
+        frame = _first(container, video)
+        if frame is None:
+            raise StepError(ErrorCode.CORRUPT, "it has no picture that decodes")
+        small = frame.reformat(
+            *_size(frame, video.sample_aspect_ratio or Fraction(1), side_px),
+            "rgb24",
+            src_colorspace=_matrix(frame),
+            interpolation=Interpolation.AREA,
+            dst_color_range=ColorRange.JPEG,
+            threads=1,
+        )
+        return small, round(-frame.rotation / 90) % 4 * 90
 
 
 def _first(container: InputContainer, video: VideoStream) -> VideoFrame | None:

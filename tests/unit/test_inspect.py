@@ -6,8 +6,10 @@ import io
 import json
 import os
 import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
@@ -15,6 +17,7 @@ from PIL import Image, ImageChops, ImageStat
 from lambdas.inspect import pictures
 from lambdas.inspect.handler import handler
 from lambdas.inspect.likeness import difference, of_jpeg
+from lambdas.runtime.contract import ErrorCode
 from lambdas.runtime.inspection import (
     MOST_PICTURE_BYTES,
     MOST_PICTURE_PX,
@@ -247,14 +250,37 @@ def test_a_segment_shows_its_first_picture_upright_in_square_pixels(bucket: Buck
         assert sum(ImageStat.Stat(apart).mean) / 3 < 20
 
 
-def test_a_picture_is_shown_as_soon_as_it_is_whole_and_none_of_what_is_no_segment(bucket: Bucket, videos: Videos) -> None:
-    whole = videos("mp4").read_bytes()
-    cut, junk, sound, empty = (
-        bucket.put(body).key
-        for body in (whole[: len(whole) // 3], b"#EXTM3U\nfile:///etc/passwd\n", videos("sound").read_bytes(), b"")
-    )
-    shown = inspected(bucket, pictures=(cut, junk, "gone.mp4", sound, empty)).pictures
-    assert [picture.jpeg is not None for picture in shown] == [True, False, False, False, False]
+def put_segments(bucket: Bucket, *bodies: bytes | None) -> tuple[str, ...]:
+    """Of one video. One without a body isn't there."""
+    folder = f"processed/{uuid.uuid4()}"
+    keys = tuple(f"{folder}/segment_{index:03d}.mp4" for index in range(len(bodies)))
+    for key, body in zip(keys, bodies, strict=True):
+        if body is not None:
+            bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=body)
+    return keys
+
+
+def test_what_is_no_segment_shows_nothing_and_hides_none(bucket: Bucket, videos: Videos) -> None:
+    whole, playlist = videos("mp4").read_bytes(), b"#EXTM3U\nfile:///etc/passwd\n"
+    keys = put_segments(bucket, playlist, whole[: len(whole) // 3], None, videos("sound").read_bytes(), b"", whole)
+    shown = inspected(bucket, pictures=keys).pictures
+    assert [picture.key for picture in shown] == [*keys]
+    assert [picture.jpeg is not None for picture in shown] == [False, True, False, False, False, True]
+    assert shown[1].jpeg == shown[5].jpeg
+
+
+@pytest.mark.parametrize(("code", "known"), [(ErrorCode.CRASHED, [True, False]), (ErrorCode.TIMEOUT, [True])])
+def test_nothing_is_said_of_segments_behind_one_that_ends_the_process(
+    code: ErrorCode, known: list[bool], bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ending(*order: Any) -> Iterator[tuple[dict[str, Any], IO[bytes]]]:
+        yield {"width": 10, "height": 10, "rotation": 0}, io.BytesIO(bytes(300))
+        raise StepError(code, "the process ended")
+
+    monkeypatch.setattr(pictures, "answers", ending)
+    keys = put_segments(bucket, b"one", b"two", b"three")
+    shown = inspected(bucket, pictures=keys).pictures
+    assert [(picture.key, picture.jpeg is not None) for picture in shown] == [*zip(keys, known, strict=False)]
 
 
 def test_pictures_of_any_content_fit_into_an_answer(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
