@@ -132,6 +132,6 @@ INSPECT = Step(
     reads=("uploads/*", "derived/*/segment/*", "derived/*/frames/*", "processed/*"),
     dispatched=False,
 )
-"""No step: asset checks ask it what is in videos."""
+"""No step: asset checks and contact sheets ask it what is in videos."""
 
 FUNCTIONS = (*STEPS, INSPECT)

@@ -1,1 +1,1 @@
-"""inspect: what is really in a video's segments and frames, for the checks of results. It makes nothing."""
+"""inspect: what is really in a video's segments and frames, for checks of results and contact sheets. It makes nothing."""

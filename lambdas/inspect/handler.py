@@ -1,4 +1,5 @@
-"""Looks at results of videos for whoever checks them: segments are played to their end, frames are compared with their video.
+"""Looks at results of videos for whoever checks or shows them: segments are played to their end, frames
+are compared with their video, and what segments begin with is handed out as pictures.
 
 No step: it is invoked directly with an InspectionRequest as JSON, answers with an InspectionAnswer, and writes nothing.
 """
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lambdas.inspect.comparison import Compared, compare
+from lambdas.inspect.pictures import show
 from lambdas.runtime.batch import Limits
 from lambdas.runtime.contract import ErrorCode
 from lambdas.runtime.inspection import InspectionAnswer, InspectionRequest, SegmentFacts
@@ -43,6 +45,7 @@ def handler(event: Mapping[str, Any], context: Limits) -> dict[str, Any]:
         segments=tuple(segments),
         source_audio_offset_ms=compared.audio_offset_ms,
         frames=tuple(compared.frames),
+        pictures=tuple(show(request, storage, deadline)),
         left_out=(*left_out, *compared.left_out),
     )
     return answer.model_dump(mode="json")

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-import av
 from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
 from av.video.stream import VideoStream
 
-from lambdas.inspect.decoding import frames_of
+from lambdas.inspect.decoding import frames_of, packets_of
 from lambdas.runtime.video.container import open_video
 from lambdas.runtime.video.isolation import answer_isolated, say
 from lambdas.runtime.video.sound import first_sound
@@ -36,7 +32,7 @@ def examine(file: IO[bytes], order: str) -> None:
     container, video = open_video(file, _DEMUXER, json.loads(order)["max_pixels"])
     audio = first_sound(container)
     picture, sound = _Picture(video), _Sound(audio) if audio else None
-    for stream, packet in _packets(container, [stream for stream in (video, audio) if stream]):
+    for stream, packet in packets_of(container, [stream for stream in (video, audio) if stream]):
         if stream is video:
             picture.add(packet)
         elif sound:
@@ -64,27 +60,6 @@ def _index_comes_first(file: IO[bytes]) -> bool:
             break
         at += size
     return False
-
-
-_Track = VideoStream | AudioStream
-
-
-def _packets(container: InputContainer, tracks: Sequence[_Track]) -> Iterator[tuple[Stream, Packet[Any] | None]]:
-    """What there is of them, to the end or to where the file breaks off; then None for each, with which its decoder ends."""
-    packets = container.demux(tracks)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
-            packet = None
-        if packet is None:
-            break
-        if packet.size:
-            yield packet.stream, packet
-    for track in tracks:
-        yield track, None
 
 
 @dataclass

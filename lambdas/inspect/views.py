@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
-from lambdas.inspect.decoding import frames_of
+from lambdas.inspect.decoding import frames_of, pixels_of
 from lambdas.runtime.video.container import open_video
 from lambdas.runtime.video.isolation import answer_isolated, say
 from lambdas.runtime.video.sound import first_sound
@@ -135,9 +135,7 @@ class _Views:
 
     def _copy(self, frame: VideoFrame) -> bytes:
         small = self._reformatter.reformat(frame, SIDE, SIDE, "gray", interpolation=Interpolation.AREA, threads=1)
-        plane = small.planes[0]
-        rows = bytes(plane)
-        return b"".join(rows[start : start + SIDE] for start in range(0, SIDE * plane.line_size, plane.line_size))
+        return pixels_of(small, 1)
 
 
 def _nearest(copies: Sequence[tuple[float, bytes]], moment: float) -> str | None:

@@ -1,13 +1,16 @@
 """What the function `inspect` is asked and answers: it looks into videos that strangers made, or that were copied from theirs,
-for whoever checks results and must not parse such files."""
+for whoever checks or shows results and must not parse such files."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_PICTURES, MOST_PICTURE_PX, MOST_PICTURE_BYTES = 24, 320, 150_000
+"""Of one answer, of a side, and of a picture: all of them, as base64, are within the 6 MB that Lambda answers with."""
+
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 
 
 class Source(_Frozen):
@@ -27,7 +30,7 @@ class FrameToFind(_Frozen):
 
 
 class InspectionRequest(_Frozen):
-    """Keys of segments to look at; a source, whose sound's start is told, and frames to find in it."""
+    """Keys of segments to look at; a source, whose sound's start is told, and frames to find in it; segments to show (keys)."""
 
     bucket: str = Field(min_length=1)
     max_bytes: int = Field(gt=0)
@@ -37,6 +40,9 @@ class InspectionRequest(_Frozen):
     segments: tuple[str, ...] = ()
     source: Source | None = None
     frames: tuple[FrameToFind, ...] = ()
+    pictures: tuple[str, ...] = Field(default=(), max_length=MOST_PICTURES)
+    picture_px: int = Field(default=MOST_PICTURE_PX, gt=0, le=MOST_PICTURE_PX)
+    """Of their longer side, at most."""
 
 
 class SegmentFacts(_Frozen):
@@ -79,11 +85,19 @@ class FrameMatch(_Frozen):
     after: float | None = None
 
 
+class SegmentPicture(_Frozen):
+    """What a segment begins with, upright and in square pixels: a baseline JPEG without metadata, None if nothing decodes."""
+
+    key: str
+    jpeg: bytes | None = Field(max_length=MOST_PICTURE_BYTES)
+
+
 class InspectionAnswer(_Frozen):
     """`left_out` are keys, of segments and of frames, for which the time did not suffice; the source's key, too, if its sound
-    was not looked at. `source_audio_offset_ms` is None for a source without sound."""
+    was not looked at. Pictures that took too long aren't there. `source_audio_offset_ms` is None for a source without sound."""
 
     segments: tuple[SegmentFacts, ...] = ()
     source_audio_offset_ms: float | None = None
     frames: tuple[FrameMatch, ...] = ()
+    pictures: tuple[SegmentPicture, ...] = Field(default=(), max_length=MOST_PICTURES)
     left_out: tuple[str, ...] = ()

@@ -103,6 +103,20 @@ class Storage:
         except _Missing as error:
             raise StepError(ErrorCode.STEP_ERROR, "an object that an earlier step wrote is missing") from error
 
+    def read_start(self, bucket: str, key: str, length: int) -> bytes:
+        """The first bytes of a derived object that an earlier step wrote, `length` of them if it has as many."""
+        try:
+            with _faults():
+                answer = self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}")
+                with closing(answer["Body"]) as stream:
+                    body = stream.read(length)
+        except _Missing as error:
+            raise StepError(ErrorCode.STEP_ERROR, "an object that an earlier step wrote is missing") from error
+        except _BeyondTheEnd:  # it is empty
+            return b""
+        self.bytes_in += len(body)
+        return body
+
     def download_key(self, bucket: str, key: str, path: Path, limit_bytes: int) -> None:
         """The same as a new file, without holding it in memory. TOO_MANY_BYTES as in `read`."""
         try:

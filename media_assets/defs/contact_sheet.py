@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -38,7 +38,7 @@ _FONT = Path(__file__).parents[2] / "lambdas/fonts/overlay-sans.ttf"
 @dataclass(frozen=True)
 class Style:
     """How a sheet looks. All are as wide as the UI's table on a 1280 px screen. `folder` is where they are kept, `choose` finds
-    what is on one (sheet_pictures.py), `caption_lines` is how many lines stand below a picture."""
+    what is on one (sheet_pictures.py), at most `caption_lines` lines stand below a picture."""
 
     folder: str
     cell_px: int
@@ -53,8 +53,13 @@ BOXES = Style("previews/boxes/", cell_px=280, columns=2, most_pictures=12, choos
 """Pictures with what was detected on them, large enough for its labels."""
 FRAMES = Style("previews/frames/", cell_px=176, columns=3, most_pictures=24, choose=frames, caption_lines=1)
 """Frames of videos, each with its time."""
-SEGMENTS = Style("previews/segments/", cell_px=176, columns=3, most_pictures=24, choose=segments, caption_lines=2)
-"""Segments, each with a frame of it, its times and its text."""
+SEGMENTS = Style("previews/segments/", cell_px=176, columns=3, most_pictures=24, choose=segments, caption_lines=3)
+"""Segments, each with what it begins with, its number and times, and its text."""
+_STAND_INS = "previews/stand-ins/"
+"""Where a sheet is kept that shows frames of a video in place of its segments. No later one is the same."""
+
+Look = Callable[[Sequence[str], int], Mapping[str, Image.Image | None]]
+"""Finds what segments show (segment_pictures.py)."""
 
 
 def contact_sheet(
@@ -66,6 +71,7 @@ def contact_sheet(
     hour: datetime,
     *,
     style: Style = PICTURES,
+    look: Look | None = None,
 ) -> MetadataValue | None:
     """A sheet of what was made of the items (of segments: by the items' or the jobs' work), or of the hour's newest if no id is
     given; None without pictures, or if S3 can't be reached: a run in an outage has to get as far as the step whose target is
@@ -89,10 +95,12 @@ def contact_sheet(
         ).scalar()
     if shared is not None:
         return _shown_at(base_url, shared)
+    segments = [picture.segment for picture in pictures if picture.segment]
+    seen = look(segments, style.cell_px) if look and segments else {}
     drawn: list[tuple[Picture, Image.Image]] = []
     for picture in pictures:
         try:
-            drawn.append((picture, _drawn(s3, bucket, picture, style.cell_px)))
+            drawn.append(_drawn(s3, bucket, picture, style.cell_px, seen))
         except (ClientError, OSError):
             continue  # one that is gone or broken is left out; the check on its asset tells
         except BotoCoreError:
@@ -102,13 +110,16 @@ def contact_sheet(
     buffer = io.BytesIO()
     sheet = compose([image for _, image in drawn], style, [picture.captions for picture, _ in drawn])
     sheet.save(buffer, "JPEG", quality=85)
-    key = f"{style.folder}{uuid.uuid4()}.jpg"
+    key = f"{style.folder if seen.keys() >= set(segments) else _STAND_INS}{uuid.uuid4()}.jpg"
     with engine.begin() as connection:
         connection.execute(
             text("INSERT INTO contact_sheets (key, item_ids) VALUES (:key, :ids)"),
             {"key": key, "ids": _shown([picture for picture, _ in drawn])},
         )
-    s3.put_object(Bucket=bucket, Key=key, Body=buffer.getvalue(), ContentType="image/jpeg")
+    try:
+        s3.put_object(Bucket=bucket, Key=key, Body=buffer.getvalue(), ContentType="image/jpeg")
+    except (ClientError, BotoCoreError):
+        return None
     return _shown_at(base_url, key)
 
 
@@ -116,10 +127,26 @@ def _shown(pictures: Sequence[Picture]) -> list[uuid.UUID]:
     return list(dict.fromkeys(item_id for picture in pictures for item_id in picture.shows))
 
 
-def _drawn(s3: S3Client, bucket: str, picture: Picture, cell_px: int) -> Image.Image:
-    """The picture, small, with its boxes. Raises ClientError or OSError for one that is gone or broken."""
+def _drawn(
+    s3: S3Client, bucket: str, picture: Picture, cell_px: int, seen: Mapping[str, Image.Image | None]
+) -> tuple[Picture, Image.Image]:
+    """The picture, and how it looks; of a segment that nobody saw, its stand-in, which says so."""
+    blank = Image.new("RGB", (cell_px, cell_px * 9 // 16), _BLANK)
+    if picture.segment is not None and picture.segment in seen:
+        image = seen[picture.segment]
+        return (picture, image) if image else (_saying(picture, "there is no picture in it"), blank)
     if picture.key is None:
-        return Image.new("RGB", (cell_px, cell_px * 9 // 16), _BLANK)
+        return picture, blank
+    return _saying(picture, "a frame of the video") if picture.segment else picture, _opened(s3, bucket, picture, cell_px)
+
+
+def _saying(picture: Picture, what: str) -> Picture:
+    return replace(picture, captions=(*picture.captions, what))
+
+
+def _opened(s3: S3Client, bucket: str, picture: Picture, cell_px: int) -> Image.Image:
+    """Small, with its boxes. Raises ClientError or OSError for one that is gone or broken."""
+    assert picture.key is not None
     body = s3.get_object(Bucket=bucket, Key=picture.key)["Body"].read()
     image = Image.open(io.BytesIO(body), formats=["WEBP", "JPEG"])
     image.draft("RGB", (cell_px, cell_px))
@@ -143,7 +170,7 @@ def compose(pictures: Sequence[Image.Image], style: Style = PICTURES, captions: 
     for cell in cells:
         cell.thumbnail((style.cell_px, style.cell_px))
     rows = [cells[first : first + columns] for first in range(0, len(cells), columns)]
-    lines = style.caption_lines
+    lines = min(style.caption_lines, max(map(len, captions), default=0))
     heights = [max(cell.height for cell in row) if lines else style.cell_px for row in rows]
     below = _GAP_PX + lines * _LINE_PX
     sheet = Image.new("RGB", (columns * pitch + _GAP_PX, sum(heights) + len(rows) * below + _GAP_PX), _BACKGROUND)

@@ -1,4 +1,4 @@
-"""Which pictures are on a contact sheet: queries over the read models. All were made by our own steps."""
+"""Which pictures are on a contact sheet: queries over the read models."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Picture:
     """A picture on a sheet. `key` is its object's; without one the cell is blank. `shows` are the items whose erasure removes
     the sheet, and ids of jobs, which tell sheets apart. `captions` stand below it, a line each.
 
+    Of a `segment`, a key, what it begins with is to be shown; `key` is that of a picture that may stand in for it.
+
     `boxes` are drawn on it. They are in pixels of the original, which is `width` by `height`.
     """
 
@@ -26,6 +28,7 @@ class Picture:
     shows: tuple[uuid.UUID, ...]
     changed_at: datetime
     captions: tuple[str, ...] = ()
+    segment: str | None = None
     boxes: tuple[Box, ...] = ()
     width: int = 0
     height: int = 0
@@ -99,13 +102,15 @@ def frames(connection: Connection, ids: Sequence[uuid.UUID], hour: datetime, mos
 
 
 def segments(connection: Connection, ids: Sequence[uuid.UUID], hour: datetime, most: int, cell_px: int) -> list[Picture]:
-    """Of the videos and jobs, or of the hour's: each with the frame nearest to its beginning, one of its own if it has any,
-    and what is written on it."""
+    """Of the videos and jobs, or of the hour's: each with its number and times, and what is written on it.
+
+    What may stand in for it is the frame nearest to its beginning, one of its own if it has any.
+    """
     rows = connection.execute(
         text("""
             SELECT chosen.*, frame.item_id AS frame_id, frame.key FROM (
-                SELECT s.work_id, s.item_id AS video_id, s.ordinal, s.start_ms, s.end_ms, s.text, s.created_at,
-                       row_number() OVER (PARTITION BY s.work_id ORDER BY s.ordinal) AS turn
+                SELECT s.work_id, s.item_id AS video_id, s.ordinal, s.key AS segment, s.start_ms, s.end_ms, s.text,
+                       s.created_at, row_number() OVER (PARTITION BY s.work_id ORDER BY s.ordinal) AS turn
                 FROM segments s JOIN items v USING (item_id, version_id)
                 WHERE s.work_id = ANY(:ids) OR (cardinality(CAST(:ids AS uuid[])) = 0 AND v.hour = :hour)
                 ORDER BY turn, s.created_at DESC, s.work_id LIMIT :most
@@ -124,7 +129,8 @@ def segments(connection: Connection, ids: Sequence[uuid.UUID], hour: datetime, m
             row.key,
             tuple(each for each in (row.work_id, row.video_id, row.frame_id) if each is not None),
             row.created_at,
-            (f"{time_text(row.start_ms)} – {time_text(row.end_ms)}", *([row.text] if row.text else [])),
+            (f"#{row.ordinal} · {time_text(row.start_ms)} – {time_text(row.end_ms)}", *([row.text] if row.text else [])),
+            segment=row.segment,
         )
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""What the function `inspect` says of segments and frames. Checks ask it, since they never parse a user's bytes themselves."""
+"""What the function `inspect` says of segments and frames, for checks and contact sheets, which never parse a user's bytes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from lambdas.runtime.inspection import (
+    MOST_PICTURE_PX,
     FrameMatch,
     FrameToFind,
     InspectionAnswer,
@@ -34,6 +35,8 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 2},
     tcp_keepalive=True,
 )
+HURRIED = _CONFIG.merge(Config(read_timeout=20, retries={"mode": "standard", "total_max_attempts": 1}))
+"""For who would rather have no answer than wait. The function takes 12 s for pictures at most."""
 
 _Found = TypeVar("_Found", bound=SegmentFacts | FrameMatch)
 
@@ -41,9 +44,9 @@ _Found = TypeVar("_Found", bound=SegmentFacts | FrameMatch)
 class Inspector:
     """Methods raise TargetUnavailableError when the function can't be reached, fails as a whole, or makes no sense."""
 
-    def __init__(self, settings: Settings, client: LambdaClient | None = None) -> None:
+    def __init__(self, settings: Settings, client: LambdaClient | None = None, *, config: Config = _CONFIG) -> None:
         self._settings = settings
-        self._client = client or boto3.client("lambda", config=_CONFIG)
+        self._client = client or boto3.client("lambda", config=config)
         self._function_name = settings.function_name(FUNCTION)
 
     def segments(self, keys: Sequence[str]) -> dict[str, SegmentFacts]:
@@ -59,8 +62,22 @@ class Inspector:
         """How much later than its picture the sound of a video begins; None without sound, or if it can't be read."""
         return self._ask(source).source_audio_offset_ms
 
+    def pictures(self, segments: Sequence[str], side_px: int) -> dict[str, bytes | None]:
+        """What segments begin with, by key, as JPEGs; None where nothing decodes. One that is missing takes too long.
+
+        Asks once: for MOST_PICTURES at most, none with a longer side than MOST_PICTURE_PX.
+        """
+        answer = self._ask(pictures=tuple(segments), picture_px=side_px)
+        return {each.key: each.jpeg for each in answer.pictures if each.key in segments}
+
     def _ask(
-        self, source: Source | None = None, *, segments: tuple[str, ...] = (), frames: tuple[FrameToFind, ...] = ()
+        self,
+        source: Source | None = None,
+        *,
+        segments: tuple[str, ...] = (),
+        frames: tuple[FrameToFind, ...] = (),
+        pictures: tuple[str, ...] = (),
+        picture_px: int = MOST_PICTURE_PX,
     ) -> InspectionAnswer:
         request = InspectionRequest(
             bucket=self._settings.bucket,
@@ -69,6 +86,8 @@ class Inspector:
             segments=segments,
             source=source,
             frames=frames,
+            pictures=pictures,
+            picture_px=picture_px,
         )
         try:
             response = self._client.invoke(FunctionName=self._function_name, Payload=request.model_dump_json())

@@ -204,9 +204,11 @@ def test_the_ui_shows_frames_and_segments(running: RunningStack, studio: Studio)
     modes = " ".join(each.get("modes", "") for each in segments)
     assert "copied" in modes
     assert "encoded" in modes
-    for newest in (next(each for each in made if each["processed"]) for made in (frames, segments)):
+    for made, shown in ((frames, "frames"), (segments, "segments")):
+        newest = next(each for each in made if each["processed"])
         address = newest["contact_sheet"].removeprefix("![contact sheet](").removesuffix(")")
         bucket, key = address.removeprefix(running.environment["AWS_ENDPOINT_URL"] + "/").split("/", 1)
+        assert key.startswith(f"previews/{shown}/")  # not frames in place of segments
         assert running.s3().head_object(Bucket=bucket, Key=key)["ContentType"] == "image/jpeg"
 
 

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
+from lambdas.inspect import pictures
 from lambdas.inspect.handler import handler
 from lambdas.inspect.likeness import difference, of_jpeg
-from lambdas.runtime.inspection import FrameMatch, FrameToFind, InspectionAnswer, InspectionRequest, SegmentFacts, Source
+from lambdas.runtime.contract import ErrorCode
+from lambdas.runtime.inspection import (
+    MOST_PICTURE_BYTES,
+    MOST_PICTURE_PX,
+    MOST_PICTURES,
+    FrameMatch,
+    FrameToFind,
+    InspectionAnswer,
+    InspectionRequest,
+    SegmentFacts,
+    Source,
+)
 from lambdas.runtime.step import BadRequest, StepError
 from tests.unit.conftest import Bucket, LambdaContext
 from tests.unit.frames.counting import counting
@@ -24,7 +40,9 @@ FASTSTART = ("-movflags", "+faststart")
 
 def inspected(bucket: Bucket, context: LambdaContext | None = None, **asked: Any) -> InspectionAnswer:
     request = InspectionRequest(bucket=bucket.name, max_bytes=10_000_000, max_pixels=1_000_000, **asked)
-    return InspectionAnswer.model_validate(handler(request.model_dump(mode="json"), context or LambdaContext()))
+    return InspectionAnswer.model_validate_json(
+        json.dumps(handler(request.model_dump(mode="json"), context or LambdaContext()))
+    )
 
 
 def facts_of(bucket: Bucket, segment: Path | bytes) -> SegmentFacts:
@@ -208,6 +226,92 @@ def test_brightness_and_contrast_make_no_difference_to_pictures_but_flat_ones() 
     assert difference(red, blue) > 40
 
 
+# pictures of segments
+
+
+def test_a_segment_shows_its_first_picture_upright_in_square_pixels(bucket: Bucket, videos: Videos) -> None:
+    first = Image.open(videos.make("-i", str(videos("mp4")), "-frames:v", "1", ".png")).convert("RGB")
+    wide = first.resize((213, 120))
+    wanted = {
+        "mp4": (first, (128, 96)),
+        "rotated_90": (first.rotate(-90, expand=True), (96, 128)),
+        "rotated_180": (first.rotate(180), (128, 96)),
+        "rotated_270": (first.rotate(90, expand=True), (96, 128)),
+        "anamorphic": (wide, (128, 72)),
+    }
+    keys = {name: bucket.put(videos(name).read_bytes()).key for name in wanted}
+    answer = inspected(bucket, pictures=tuple(keys.values()), picture_px=128)
+    assert [picture.key for picture in answer.pictures] == [*keys.values()]
+    for (picture, size), shown in zip(wanted.values(), answer.pictures, strict=True):
+        assert shown.jpeg is not None
+        with Image.open(io.BytesIO(shown.jpeg)) as image:
+            assert (image.format, image.mode, image.size) == ("JPEG", "RGB", size)
+            apart = ImageChops.difference(image.convert("RGB"), picture.resize(size, Image.Resampling.BOX))
+        assert sum(ImageStat.Stat(apart).mean) / 3 < 20
+
+
+def put_segments(bucket: Bucket, *bodies: bytes | None) -> tuple[str, ...]:
+    """Of one video. One without a body isn't there."""
+    folder = f"processed/{uuid.uuid4()}"
+    keys = tuple(f"{folder}/segment_{index:03d}.mp4" for index in range(len(bodies)))
+    for key, body in zip(keys, bodies, strict=True):
+        if body is not None:
+            bucket.s3.put_object(Bucket=bucket.name, Key=key, Body=body)
+    return keys
+
+
+def test_what_is_no_segment_shows_nothing_and_hides_none(bucket: Bucket, videos: Videos) -> None:
+    whole, playlist = videos("mp4").read_bytes(), b"#EXTM3U\nfile:///etc/passwd\n"
+    keys = put_segments(bucket, playlist, whole[: len(whole) // 3], None, videos("sound").read_bytes(), b"", whole)
+    shown = inspected(bucket, pictures=keys).pictures
+    assert [picture.key for picture in shown] == [*keys]
+    assert [picture.jpeg is not None for picture in shown] == [False, True, False, False, False, True]
+    assert shown[1].jpeg == shown[5].jpeg
+
+
+@pytest.mark.parametrize(("code", "known"), [(ErrorCode.CRASHED, [True, False]), (ErrorCode.TIMEOUT, [True])])
+def test_nothing_is_said_of_segments_behind_one_that_ends_the_process(
+    code: ErrorCode, known: list[bool], bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ending(*order: Any) -> Iterator[tuple[dict[str, Any], IO[bytes]]]:
+        yield {"width": 10, "height": 10, "rotation": 0}, io.BytesIO(bytes(300))
+        raise StepError(code, "the process ended")
+
+    monkeypatch.setattr(pictures, "answers", ending)
+    keys = put_segments(bucket, b"one", b"two", b"three")
+    shown = inspected(bucket, pictures=keys).pictures
+    assert [(picture.key, picture.jpeg is not None) for picture in shown] == [*zip(keys, known, strict=False)]
+
+
+def test_pictures_of_any_content_fit_into_an_answer(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    side = MOST_PICTURE_PX
+    noise = os.urandom(side * side * 3)
+    told = {"width": side, "height": side, "rotation": 0}
+    monkeypatch.setattr(pictures, "answers", lambda *order: iter([(told, io.BytesIO(noise))]))
+    (shown,) = inspected(bucket, pictures=(bucket.put(b"noise").key,)).pictures
+    assert shown.jpeg is not None
+    assert len(shown.jpeg) <= MOST_PICTURE_BYTES
+    assert MOST_PICTURES * MOST_PICTURE_BYTES * 4 / 3 < 6 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("told", "pixels"),
+    [
+        ({"width": 200, "height": 10, "rotation": 0}, 6000),
+        ({"width": -10, "height": -10, "rotation": 0}, 300),
+        ({"width": 10, "height": 10, "rotation": 0}, 299),
+        ({"width": "10", "height": 10, "rotation": 0}, 300),
+        ({"jpeg": "/9j/"}, 300),
+    ],
+)
+def test_what_the_decoding_process_says_is_not_believed(
+    told: dict[str, Any], pixels: int, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "answers", lambda *order: iter([(told, io.BytesIO(bytes(pixels)))]))
+    (shown,) = inspected(bucket, pictures=(bucket.put(b"segment").key,), picture_px=128).pictures
+    assert shown.jpeg is None
+
+
 # limits
 
 
@@ -216,7 +320,7 @@ def test_what_there_is_no_time_for_is_left_out(bucket: Bucket, videos: Videos) -
     source = Source(key=first.key, version_id=first.version_id, size_bytes=first.size_bytes)
     frames = (FrameToFind(key="a.jpg", timecode_ms=0),)
     hurried = LambdaContext(iter([5_000]))
-    answer = inspected(bucket, hurried, segments=(first.key, second.key), source=source, frames=frames)
+    answer = inspected(bucket, hurried, segments=(first.key, second.key), source=source, frames=frames, pictures=(first.key,))
     assert answer == InspectionAnswer(left_out=(first.key, second.key, source.key, "a.jpg"))
 
 

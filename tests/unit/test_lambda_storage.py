@@ -145,6 +145,16 @@ def test_json_of_an_earlier_attempt_is_found_and_counts(bucket: Bucket) -> None:
     assert storage.write_json(bucket.name, key, {"tags": ["dog"]}) == (written, proof)
 
 
+def test_the_beginning_of_a_derived_object_is_read_without_the_rest(bucket: Bucket) -> None:
+    storage, stored, empty = Storage(s3_client()), bucket.put(b"abcdefgh"), bucket.put(b"")
+    found = [storage.read_start(bucket.name, stored.key, length) for length in (3, 8, 100)]
+    assert found == [b"abc", b"abcdefgh", b"abcdefgh"]
+    assert storage.read_start(bucket.name, empty.key, 3) == b""
+    assert storage.bytes_in == 3 + 8 + 8
+    with pytest.raises(StepError, match="an object that an earlier step wrote is missing"):
+        storage.read_start(bucket.name, "derived/nothing", 3)
+
+
 def test_a_missing_derived_object_is_not_a_removed_upload(bucket: Bucket) -> None:
     handler = with_storage(lambda item, storage: {"": storage.read_key(bucket.name, "derived/nothing")})
     (found,) = outcomes(handler, "look", {}, item("one"))

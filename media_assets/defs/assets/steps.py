@@ -1,6 +1,7 @@
 """One asset a step: materializing an hour drains the step's due work of that hour."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from dagster import (
@@ -17,6 +18,7 @@ from media_assets.defs.jobs import WORK_TAG
 from media_assets.defs.partitions import HOURS, hours_of, key_of
 from media_assets.defs.recomputing import ask_anew
 from media_assets.defs.resource import MediaResource
+from media_assets.defs.segment_pictures import segment_pictures
 from media_assets.dispatch.drain import drain
 from media_assets.dispatch.tally import Tally
 from media_assets.settings import get_settings
@@ -118,6 +120,7 @@ def _metadata(media: MediaResource, step: Step, hour: datetime, tally: Tally, le
             tally.sample,
             hour,
             style=_SHEETS[step.asset],
+            look=partial(segment_pictures, settings),
         )
         if sheet is not None:
             metadata["contact_sheet"] = sheet

@@ -18,6 +18,7 @@ from dagster import (
     define_asset_job,
 )
 
+from lambdas.runtime.storage import s3_client
 from media_assets.defs.assets.steps import step_assets
 from media_assets.defs.assets.uploads import uploads
 from media_assets.defs.resource import MediaResource
@@ -25,6 +26,7 @@ from media_assets.settings import get_settings
 from tests.conftest import Database
 from tests.unit.defs.cinema import Cinema
 from tests.unit.defs.gallery import Gallery
+from tests.unit.defs.screening import Inspecting, Screening
 
 
 @pytest.fixture
@@ -51,6 +53,21 @@ def gallery(aws: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> Ga
 def cinema(gallery: Gallery) -> Cinema:
     """A gallery that shows films, too."""
     return Cinema(gallery.store, gallery.s3, gallery.bucket)
+
+
+@pytest.fixture
+def screening(gallery: Gallery) -> Screening:
+    """A cinema whose films are real."""
+    s3_client.cache_clear()
+    return Screening(gallery.store, gallery.s3, gallery.bucket)
+
+
+@pytest.fixture
+def inspecting(monkeypatch: pytest.MonkeyPatch) -> Inspecting:
+    """What answers for Lambda."""
+    function, client = Inspecting(), boto3.client
+    monkeypatch.setattr(boto3, "client", lambda name, **options: function if name == "lambda" else client(name, **options))
+    return function
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import boto3
 import pytest
 from dagster import (
     AssetCheckEvaluation,
@@ -19,7 +18,6 @@ from dagster import (
 )
 
 from lambdas.runtime.inspection import SegmentFacts, Source
-from lambdas.runtime.storage import s3_client
 from media_assets.defs.assets.steps import step_assets
 from media_assets.defs.assets.uploads import uploads
 from media_assets.defs.checks.frames import films_of, frames_are_sound, frames_belong_to_their_timecode, to_compare, unsound
@@ -43,26 +41,12 @@ from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings, get_settings
 from tests.conftest import Database
 from tests.unit.defs.conftest import evaluate, found
-from tests.unit.defs.gallery import HOUR, Gallery
+from tests.unit.defs.gallery import HOUR
 from tests.unit.defs.owner import as_owner, damaged
 from tests.unit.defs.screening import SHORT, Inspecting, Screening
 from tests.unit.frames.counting import counting
 from tests.unit.test_inspect import field_picture, late_sound
 from tests.unit.videos import Videos
-
-
-@pytest.fixture
-def screening(gallery: Gallery) -> Screening:
-    s3_client.cache_clear()
-    return Screening(gallery.store, gallery.s3, gallery.bucket)
-
-
-@pytest.fixture
-def inspecting(monkeypatch: pytest.MonkeyPatch) -> Inspecting:
-    """What answers for Lambda."""
-    function, client = Inspecting(), boto3.client
-    monkeypatch.setattr(boto3, "client", lambda name, **options: function if name == "lambda" else client(name, **options))
-    return function
 
 
 def the(*items: uuid.UUID, jobs: Sequence[uuid.UUID] = (), whole: bool = True) -> Scope:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import re
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from PIL import Image
 from sqlalchemy import text
 
-from media_assets.defs.contact_sheet import FRAMES, SEGMENTS, Style, compose, contact_sheet
+from media_assets.defs.contact_sheet import FRAMES, SEGMENTS, Look, Style, compose, contact_sheet
 from media_assets.defs.sheet_pictures import frames, segments
 from tests.unit.defs.cinema import Cinema
 from tests.unit.defs.gallery import EARLIER, HOUR
@@ -18,9 +19,9 @@ from tests.unit.defs.gallery import EARLIER, HOUR
 BASE = "http://127.0.0.1:4566/photos"
 
 
-def sheet_of(cinema: Cinema, style: Style, *ids: uuid.UUID) -> str:
+def sheet_of(cinema: Cinema, style: Style, *ids: uuid.UUID, look: Look | None = None) -> str:
     """A sheet's key."""
-    value = contact_sheet(cinema.s3, cinema.store.engine, cinema.bucket, BASE, ids, HOUR, style=style)
+    value = contact_sheet(cinema.s3, cinema.store.engine, cinema.bucket, BASE, ids, HOUR, style=style, look=look)
     assert value is not None
     found = re.fullmatch(rf"!\[contact sheet\]\({re.escape(BASE)}/(.+)\)", str(value.value))
     assert found, value.value
@@ -71,7 +72,7 @@ def test_frames_of_a_removed_video_are_on_no_sheet(cinema: Cinema) -> None:
     assert captions(cinema, FRAMES, video) == []
 
 
-def test_a_segment_shows_the_frame_nearest_to_its_beginning_one_of_its_own_if_it_can(cinema: Cinema) -> None:
+def test_the_frame_nearest_to_a_segments_beginning_stands_in_for_it_one_of_its_own_if_it_can(cinema: Cinema) -> None:
     video = cinema.video()
     first, second = cinema.framed(video, 4900, 6500)
     cinema.segmented(video, 2000, 5000, 10_000)
@@ -79,7 +80,7 @@ def test_a_segment_shows_the_frame_nearest_to_its_beginning_one_of_its_own_if_it
         pictures = segments(connection, [video], HOUR, 24, 176)
         shown = {picture.key: picture.shows for picture in frames(connection, [video], HOUR, 24, 176)}
     assert [shown[picture.key][0] for picture in pictures] == [first, first, second]
-    assert [picture.captions for picture in pictures] == [("0:00 – 0:02",), ("0:02 – 0:05",), ("0:05 – 0:10",)]
+    assert [picture.captions for picture in pictures] == [("#0 · 0:00 – 0:02",), ("#1 · 0:02 – 0:05",), ("#2 · 0:05 – 0:10",)]
 
 
 def test_what_a_job_wrote_stands_below_its_segments(cinema: Cinema) -> None:
@@ -88,10 +89,54 @@ def test_what_a_job_wrote_stands_below_its_segments(cinema: Cinema) -> None:
     job = cinema.job(video, text="Summer")
     cinema.segmented(video, 10_000)
     cinema.segmented(video, 5000, 10_000, job=job, texts=("Summer", "Sommer – 夏"))
-    assert captions(cinema, SEGMENTS, job) == [("0:00 – 0:05", "Summer"), ("0:05 – 0:10", "Sommer – 夏")]
+    assert captions(cinema, SEGMENTS, job) == [("#0 · 0:00 – 0:05", "Summer"), ("#1 · 0:05 – 0:10", "Sommer – 夏")]
     key = sheet_of(cinema, SEGMENTS, job)
     assert recorded(cinema, key) == {job, video, *frames_of_it}
     assert sheet_of(cinema, SEGMENTS, video) != key
+
+
+def opened(cinema: Cinema, key: str) -> Image.Image:
+    body = cinema.s3.get_object(Bucket=cinema.bucket, Key=key)["Body"].read()
+    return Image.open(io.BytesIO(body))
+
+
+def test_segments_are_shown_themselves_and_what_stands_in_says_so(cinema: Cinema) -> None:
+    video = cinema.video()
+    cinema.framed(video, 480)
+    first, second, third = (segment.key for segment in cinema.segmented(video, 2000, 5000, 10_000))
+    asked = []
+
+    def look(keys: Sequence[str], side_px: int) -> Mapping[str, Image.Image | None]:
+        asked.append((*keys, side_px))
+        return {first: Image.new("RGB", (176, 75), "red"), second: None}
+
+    sheet = opened(cinema, sheet_of(cinema, SEGMENTS, video, look=look))
+    assert asked == [(first, second, third, 176)]
+    assert sheet.size == (3 * 184 + 8, 99 + 2 * 17 + 2 * 8)
+    colours = [sheet.getpixel((8 + column * 184 + 88, 8 + 60)) for column in range(3)]
+    wanted = [(254, 0, 0), (214, 211, 209), (12, 12, 12)]  # itself, blank, the frame of the video
+    assert all(abs(a - b) <= 3 for colour, want in zip(colours, wanted, strict=True) for a, b in zip(colour, want, strict=True))  # type: ignore[arg-type]
+    said = [has_ink(sheet, column, line=1) for column in range(3)]
+    assert said == [False, True, True]
+
+
+def has_ink(sheet: Image.Image, column: int, *, line: int) -> bool:
+    """Whether something is written there, below a row of pictures of 99 pixels."""
+    left, top = 8 + column * 184, 8 + 99 + line * 17
+    darkest, _ = sheet.convert("L").crop((left, top, left + 176, top + 17)).getextrema()
+    return darkest < 128  # type: ignore[operator]
+
+
+def test_a_sheet_of_stand_ins_is_shown_only_until_somebody_looks(cinema: Cinema) -> None:
+    video = cinema.video()
+    cinema.framed(video, 480)
+    (segment,) = cinema.segmented(video, 10_000)
+    nobody = sheet_of(cinema, SEGMENTS, video, look=lambda keys, side_px: {})
+    seen = sheet_of(cinema, SEGMENTS, video, look=lambda keys, side_px: {segment.key: Image.new("RGB", (176, 75), "red")})
+    assert nobody.startswith("previews/stand-ins/")
+    assert seen.startswith("previews/segments/")
+    assert sheet_of(cinema, SEGMENTS, video, look=lambda keys, side_px: {}) == seen
+    assert recorded(cinema, seen) == recorded(cinema, nobody)
 
 
 def test_a_segment_without_any_frame_is_a_blank_cell(cinema: Cinema) -> None:

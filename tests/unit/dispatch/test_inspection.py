@@ -17,6 +17,7 @@ from lambdas.runtime.inspection import (
     InspectionAnswer,
     InspectionRequest,
     SegmentFacts,
+    SegmentPicture,
     Source,
 )
 from media_assets.dispatch.errors import TargetUnavailableError
@@ -99,6 +100,18 @@ def test_the_beginning_of_a_videos_sound() -> None:
     assert [(request.source, request.segments, request.frames) for request in client.asked] == [(SOURCE, (), ())]
 
 
+def test_pictures_are_asked_for_once_whatever_is_missing() -> None:
+    def answer(request: InspectionRequest) -> InspectionAnswer:
+        told = (("a", b"\xff\xd8"), ("b", None), ("stranger", b"\xff\xd8"))
+        return InspectionAnswer(pictures=tuple(SegmentPicture(key=key, jpeg=jpeg) for key, jpeg in told))
+
+    client = Lambda(answer)
+    assert inspector(client).pictures(["a", "b", "c"], 176) == {"a": b"\xff\xd8", "b": None}
+    assert [(request.pictures, request.picture_px, request.segments) for request in client.asked] == [
+        (("a", "b", "c"), 176, ())
+    ]
+
+
 def test_what_isnt_asked_for_isnt_believed() -> None:
     stranger = Lambda(lambda request: InspectionAnswer(segments=(SegmentFacts(key="other", problem=None),)))
     assert inspector(stranger).segments(["a"]) == {}
@@ -111,6 +124,8 @@ def test_what_isnt_asked_for_isnt_believed() -> None:
         (ConnectTimeoutError(endpoint_url="http://127.0.0.1"), "ConnectTimeoutError"),
         ({"errorType": "StepError", "errorMessage": "S3 answered SlowDown"}, "failed as a whole: StepError"),
         ({"segments": "none"}, "answered with what is no inspection"),
+        ({"pictures": [{"key": "a", "jpeg": "no base64!"}]}, "answered with what is no inspection"),
+        ({"pictures": [{"key": "a", "jpeg": "A" * 250_000}]}, "answered with what is no inspection"),
         (["none"], "answered with what is no inspection"),
     ],
 )
