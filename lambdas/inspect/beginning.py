@@ -1,4 +1,4 @@
-"""What segments begin with, small: `python -m lambdas.inspect.beginning ORDER SECONDS < segments`.
+"""What segments begin with, small: `python -m lambdas.inspect.beginning ORDER SECONDS PARENT < segments`.
 
 A process of its own (lambdas/runtime/video/isolation.py), for segments of one video: their files follow each other on stdin,
 each cut off anywhere behind its first picture. It says {"width", "height", "rotation"} of each, how far clockwise it is to be
