@@ -12,7 +12,7 @@ from pydantic_settings import SettingsError
 from rich.text import Text
 from sqlalchemy.exc import OperationalError
 
-from media_assets.cli import costs, demo, erase, items, jobs, relay, reprocess, segment, stack, stale, verify, work
+from media_assets.cli import costs, demo, erase, items, jobs, relay, reprocess, segment, show, stack, stale, verify, work
 from media_assets.cli.output import CommandError, err, plain
 from media_assets.cli.setting_errors import setting_error_text
 from media_assets.dispatch.errors import TargetUnavailableError
@@ -32,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    stack.up, stack.down, work.status, items.upload, items.search, items.show, items.events, segment.segment, jobs.jobs,
+    stack.up, stack.down, work.status, items.upload, items.search, show.show, items.events, segment.segment, jobs.jobs,
     jobs.job, jobs.cancel, stale.stale, reprocess.reprocess, costs.costs, verify.verify, verify.replay, verify.rebuild,
     erase.erase, relay.relay, stack.env, demo.demo,
 ):  # fmt: skip

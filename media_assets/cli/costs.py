@@ -14,7 +14,7 @@ from rich.console import Console
 from sqlalchemy import Connection
 
 from media_assets.cli import connection
-from media_assets.cli.output import CommandError, Json, err, money_text, plain, print_json, print_line, print_table
+from media_assets.cli.output import CommandError, Json, counted, err, money_text, plain, print_json, print_line, print_table
 from media_assets.eventlog.costs import Cost, costs_by
 from media_assets.settings import Settings
 from media_assets.steps.budgets import BUDGETED, owed, stops
@@ -93,7 +93,8 @@ def print_spent_budgets(spent: list[dict[str, Any]], waiting: int) -> None:
             "yellow",
         )
     if spent:
-        print_line(f"{waiting} items wait for money ({', '.join(BUDGETED)}), until the day or the budget allows more", "yellow")
+        who = f"{counted(waiting, 'item')} {'waits' if waiting == 1 else 'wait'}"
+        print_line(f"{who} for money ({', '.join(BUDGETED)}), until the day or the budget allows more", "yellow")
 
 
 def budgets_json(settings: Settings) -> dict[str, Any]:

@@ -1,11 +1,9 @@
-"""Commands about items: upload, show, events, search."""
+"""Commands about items: upload, events, search."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,39 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from sqlalchemy import text
 
 from media_assets.cli import connection
-from media_assets.cli.jobs import print_jobs, print_segments
-from media_assets.cli.output import (
-    CommandError,
-    Json,
-    bytes_text,
-    counted,
-    err,
-    money_text,
-    print_json,
-    print_line,
-    print_table,
-    time_text,
-)
+from media_assets.cli.output import CommandError, Json, err, print_json, print_line, print_table, time_text
 from media_assets.cli.story import event_json, print_events, print_story, told_json
-from media_assets.cli.uploading import (
-    Upload,
-    check_user,
-    find_files,
-    follow,
-    identify,
-    irregular_files,
-    put,
-    waits_for_money,
-)
+from media_assets.cli.uploading import Upload, check_user, find_files, follow, identify, irregular_files, put
 from media_assets.dispatch.query_vector import embed_query
-from media_assets.eventlog.costs import item_cost
 from media_assets.eventlog.events import item_stream, job_stream
-from media_assets.eventlog.items import describe, resolve, resolve_told
+from media_assets.eventlog.items import resolve_told
 from media_assets.eventlog.search import Hit, nearest
 from media_assets.eventlog.story import tell
-from media_assets.steps.budgets import waiting_for_money
-
-Item = Annotated[str, typer.Argument(help="Item id, or S3 key such as uploads/me/photo.jpg.")]
 
 
 def upload(
@@ -103,100 +76,6 @@ def _print_uploads(uploads: list[Upload]) -> None:
     for state in ("done", "uploaded"):
         if number := sum(each.state == state for each in uploads):
             print_line(f"{number} of {len(uploads)} {state}")
-
-
-def show(item: Item, as_json: Json = False) -> None:
-    """Show an item with everything derived from it.
-
-    Example: media-assets show uploads/me/chelsea.png
-    """
-    with connection.store().engine.connect() as db:
-        item_id = resolve(db, item, connection.settings().bucket_name)
-        found = {**describe(db, item_id), "micro_dollars": item_cost(db, item_id)}
-        stop = waiting_for_money(db, [item_id], datetime.now(UTC).date()).get(item_id)
-    found["spent_budget"] = stop and {
-        "user_id": stop.user_id,
-        "day": stop.day.isoformat(),
-        "limit_micro_dollars": stop.limit_micro_dollars,
-        "spent_micro_dollars": stop.spent_micro_dollars,
-    }
-    if as_json:
-        print_json(found)
-        return
-    analysis, rejection, detected = found["analysis"] or {}, found["rejection"] or {}, found["detections"]
-    video, parent = found["video"], found["parent"]
-    rows: list[tuple[str, object]] = [
-        ("item", found["item_id"]),
-        ("key", f"s3://{found['bucket']}/{found['key']}"),
-        ("state", found["state"]),
-        ("", stop and waits_for_money(stop)),
-        ("rejected", f"{rejection['code']}: {rejection['message']}" if rejection else None),
-        ("format", found["format"]),
-        ("duration", video and _video_text(video)),
-        ("sound", video and ("; ".join(map(_track_text, video["audio"])) or "none")),
-        (
-            "taken from",
-            parent and f"{parent['key']} at {time_text(parent['timecode_ms'])}{', its poster' * parent['is_poster']}",
-        ),
-        ("size", found["width"] and f"{found['width']} x {found['height']} px, {bytes_text(found['size_bytes'])}"),
-        ("cost so far", money_text(found["micro_dollars"])),
-        ("summary", analysis.get("summary")),
-        ("category", analysis.get("category")),
-        ("tags", ", ".join(analysis.get("tags", []))),
-        ("objects", ", ".join(f"{o['caption']} ({o['confidence']:.0%})" for o in analysis.get("objects", []))),
-        ("text", " / ".join(analysis.get("text", []))),
-        ("colours", ", ".join(f"{c['name']} {c['share']:.0%}" for c in analysis.get("dominant_colours", []))),
-        ("analysed by", analysis.get("model")),
-        ("detections", detected and f"{len(detected['detections'])} by {detected['model']}"),
-        ("embedding", found["embedding"] and f"{found['embedding']['model']}, {found['embedding']['dimensions']} dimensions"),
-        *((f"{t['size']} px", f"{t['width']} x {t['height']}  {t['key']}") for t in found["thumbnails"]),
-        *(
-            (name, f"{step['state']} after {step['failures']} failures: {step['error']['message']}")
-            for name, step in found["steps"].items()
-            if step["error"] and step["state"] in {"pending", "dead"}
-        ),
-    ]
-    print_table(found["key"], ("", ""), [row for row in rows if row[1]])
-    if detected and detected["detections"]:
-        print_table(
-            "detections, in pixels of the upright original",
-            ("label", "confidence", "x", "y", "width", "height"),
-            [(each["label"], f"{each['confidence']:.0%}", *each["bbox"]) for each in detected["detections"]],
-        )
-    if video:
-        _print_video(video)
-
-
-def _video_text(video: Mapping[str, Any]) -> str:
-    facts = [time_text(video["duration_ms"]), f"{video['frame_rate']:g} frames a second", video["codec"]]
-    if video["variable_frame_rate"]:
-        facts[1] += " (varying)"
-    if video["hdr"]:
-        facts.append("HDR")
-    if video["rotation"]:
-        facts.append(f"turned by {video['rotation']}°")
-    return ", ".join(facts)
-
-
-def _track_text(track: Mapping[str, Any]) -> str:
-    language = f", {track['language']}" if track["language"] else ""
-    return f"{track['codec']}, {counted(track['channels'], 'channel')}, {track['sample_rate_hz']} Hz{language}"
-
-
-def _print_video(video: Mapping[str, Any]) -> None:
-    if video["frames"]:
-        print_table(
-            "frames",
-            ("at", "state", "item", "key"),
-            [
-                (time_text(each["timecode_ms"]) + " poster" * each["is_poster"], each["state"], each["item_id"], each["key"])
-                for each in video["frames"]
-            ],
-        )
-    if video["segments"]:
-        print_segments(video["segments"])
-    if video["jobs"]:
-        print_jobs(video["jobs"])
 
 
 def events(

@@ -1,28 +1,26 @@
-"""Commands about jobs: jobs, job, cancel; and getting the files of their segments."""
+"""Commands about jobs: jobs, job, cancel."""
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from media_assets.cli import connection
+from media_assets.cli.downloading import download, print_paths, segments_of_job
 from media_assets.cli.output import (
     CommandError,
     Json,
     bytes_text,
     counted,
     cut_text,
-    err,
+    exact_time_text,
     print_json,
     print_line,
     print_table,
-    time_text,
 )
 from media_assets.cli.uploading import check_user
 from media_assets.eventlog.items import resolve
@@ -30,7 +28,6 @@ from media_assets.eventlog.jobs import describe_job, list_jobs
 from media_assets.steps.jobs import cancel_job
 
 _SHOWN = 20
-_PIECE = 1 << 20
 
 Out = Annotated[Path | None, typer.Option(help="A folder to put the finished segments into, each checked.", file_okay=False)]
 JobId = Annotated[str, typer.Argument(help="As `segment` and `jobs` tell it.", metavar="JOB_ID")]
@@ -74,12 +71,12 @@ def job(job_id: JobId, out: Out = None, as_json: Json = False) -> None:
         found = describe_job(db, _job_id(job_id))
     if out is not None and found["state"] != "completed":
         raise CommandError(f"job {job_id} is {found['state']}: it has no segments to download")
-    paths = download(found, out) if out is not None else []
+    paths = download(found["bucket"], segments_of_job(found), out) if out is not None else []
     if as_json:
         print_json(found)
     else:
         _print_job(found)
-        _print_paths(paths)
+        print_paths(paths)
 
 
 def cancel(
@@ -109,44 +106,7 @@ def print_ended(found: Mapping[str, Any], paths: list[Path]) -> None:
         error = found["error"]
         said = "is cancelled" if found["state"] == "cancelled" else f"failed: {error['code']}"
         print_line(f"job {found['job_id']} {said}: {error['message']}", "red")
-    _print_paths(paths)
-
-
-def download(found: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write a job's segments into a folder, under the names they have in the bucket, each as its digest in the log says.
-
-    What is there already is kept. Raises CommandError for a file of that name with other content, and for an object that isn't
-    what the log says.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    with Progress(console=err, transient=True) as progress:
-        for segment in progress.track(found["segments"], description="downloading"):
-            path = folder / Path(segment["key"]).name
-            if path.exists():
-                with path.open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != segment["sha256"]:
-                        raise CommandError(f"{path} exists, and is another file: name another folder")
-            else:
-                _fetch(found["bucket"], segment, path)
-            paths.append(path)
-    return paths
-
-
-def _fetch(bucket: str, segment: Mapping[str, Any], path: Path) -> None:
-    body = connection.s3().get_object(Bucket=bucket, Key=segment["key"])["Body"]
-    digest = hashlib.sha256()
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with partial.open("wb") as file:
-            for piece in body.iter_chunks(_PIECE):
-                digest.update(piece)
-                file.write(piece)
-        if digest.hexdigest() != segment["sha256"]:
-            raise CommandError(f"s3://{bucket}/{segment['key']} is not what the event log says: its digest is another one")
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    print_paths(paths)
 
 
 def _print_job(found: Mapping[str, Any]) -> None:
@@ -170,7 +130,7 @@ def _print_job(found: Mapping[str, Any]) -> None:
 def _text_text(text_input: Mapping[str, Any] | None) -> str | None:
     if text_input is None:
         return None
-    said = text_input["base_text"] or f"{len(text_input['unique_texts'])} texts"
+    said = text_input["base_text"] or counted(len(text_input["unique_texts"]), "text")
     return f"{said} ({text_input['strategy']})"
 
 
@@ -200,8 +160,8 @@ def print_segments(segments: Sequence[Mapping[str, Any]]) -> None:
         [
             (
                 segment["index"],
-                time_text(segment["start_ms"]),
-                time_text(segment["end_ms"]),
+                exact_time_text(segment["start_ms"]),
+                exact_time_text(segment["end_ms"]),
                 bytes_text(segment["size_bytes"]),
                 *([segment["text"]] if has_text else []),
                 segment["key"],
@@ -209,11 +169,6 @@ def print_segments(segments: Sequence[Mapping[str, Any]]) -> None:
             for segment in segments
         ],
     )
-
-
-def _print_paths(paths: list[Path]) -> None:
-    for path in paths:
-        print_line(f"  {path}")
 
 
 def _when(iso: str | None) -> str:

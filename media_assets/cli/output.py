@@ -75,6 +75,12 @@ def bytes_text(size: int) -> str:
     raise AssertionError("unreachable")
 
 
+def exact_time_text(milliseconds: int) -> str:
+    """A place in a video as it is: `5344` as `0:05.344`, `4000` as `0:04`."""
+    thousandths = milliseconds % 1000
+    return time_text(milliseconds) + (f".{thousandths:03}" if thousandths else "")
+
+
 def cut_text(cut: Mapping[str, Any]) -> str:
     """A way to cut a video: `every 10 s`, `random, 5 to 15 s`, `scenes, 2 to 60 s`."""
     if cut["type"] == "fixed":

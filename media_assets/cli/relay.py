@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from media_assets.cli import connection
-from media_assets.cli.output import CommandError, Json, err, plain, print_json, print_line
+from media_assets.cli.output import CommandError, Json, counted, err, plain, print_json, print_line
 from media_assets.eventlog.outbox import Lag
 from media_assets.relay.event_bridge import BusUnavailableError
 from media_assets.relay.service import Relay, RelayBusyError, Stop
@@ -43,7 +43,7 @@ def relay(
     else:
         total = sum(relay.published.values())
         kinds = ", ".join(f"{count} {name}" for name, count in sorted(relay.published.items()))
-        print_line(f"published {total} events" + (f": {kinds}" if kinds else ""))
+        print_line(f"published {counted(total, 'event')}" + (f": {kinds}" if kinds else ""))
         if left and left.events:
             print_line(f"{left.events} are left, {left.held} of them held: media-assets status", "yellow")
 

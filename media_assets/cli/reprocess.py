@@ -12,7 +12,7 @@ import typer
 from rich.progress import Progress
 
 from media_assets.cli import connection
-from media_assets.cli.output import CommandError, Json, err, print_json, print_line, print_table
+from media_assets.cli.output import CommandError, Json, counted, err, print_json, print_line, print_table
 from media_assets.cli.stale import Hours, Since, check_step, period_of, price_json, price_text, prices_of, total_text
 from media_assets.eventlog.items import resolve
 from media_assets.steps.catalogue import STEPS, with_dependents
@@ -70,7 +70,7 @@ def reprocess(
         prices = prices_of(db, settings, results)
     number = sum(map(len, wanted.values()))
     if not dry_run and not yes and results.total() > _WITHOUT_ASKING:
-        _confirm(f"{results.total()} results of {number} items, {total_text(prices, results)}")
+        _confirm(f"{_chosen_text(results.total(), number)}, {total_text(prices, results)}")
     requested = 0 if dry_run else _request(wanted, before)
     if as_json:
         print_json(
@@ -83,13 +83,17 @@ def reprocess(
             }
         )
     elif not dry_run:
-        print_line(f"{requested} results of {number} items will be computed anew")
+        print_line(f"{_chosen_text(requested, number)} will be computed anew")
     elif results:
         rows = [(name, results[name], price_text(prices[name], results[name])) for name in prices]
         print_table("would be computed anew", ("step", "results", "price"), rows)
-        print_line(f"{results.total()} results of {number} items, {total_text(prices, results)}; nothing was asked for")
+        print_line(f"{_chosen_text(results.total(), number)}, {total_text(prices, results)}; nothing was asked for")
     else:
         print_line("nothing would be computed anew")
+
+
+def _chosen_text(results: int, items: int) -> str:
+    return f"{counted(results, 'result')} of {counted(items, 'item')}"
 
 
 def _confirm(what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,19 +11,20 @@ import typer
 from pydantic import ValidationError
 
 from media_assets.cli import connection
+from media_assets.cli.downloading import download, segments_of_job
 from media_assets.cli.following import follow_job
-from media_assets.cli.jobs import Out, download, print_ended
+from media_assets.cli.jobs import Out, print_ended
 from media_assets.cli.output import (
     CommandError,
     Json,
     bytes_text,
     counted,
     err,
+    exact_time_text,
     money_text,
     print_json,
     print_line,
     print_table,
-    time_text,
 )
 from media_assets.cli.uploading import check_user, identify, put, wait_until_probed
 from media_assets.cuts import Cut, FixedCut, RandomCut, ScenesCut
@@ -103,7 +105,7 @@ def segment(
         follow_job(connection.store().engine, job_id, timeout_seconds=timeout)
     with connection.store().engine.connect() as db:
         job = describe_job(db, job_id)
-    paths = download(job, out) if out is not None and job["state"] == "completed" else []
+    paths = download(job["bucket"], segments_of_job(job), out) if out is not None and job["state"] == "completed" else []
     if as_json:
         print_json(job)
     elif detach:
@@ -166,7 +168,9 @@ def _options(cut: dict[str, Any], *, exact: bool, text_input: dict[str, Any] | N
     try:
         return JobOptions.model_validate({"cutting_options": cut, "exact": exact, "text_input": text_input})
     except ValidationError as error:
-        raise CommandError("; ".join(_option_error_text(each) for each in error.errors(include_url=False))) from None
+        varied = text_input is not None and text_input["strategy"] == "base_vary"
+        names = {**_OPTIONS, "base_text": "--vary"} if varied else _OPTIONS
+        raise CommandError("; ".join(_option_error_text(each, names) for each in error.errors(include_url=False))) from None
 
 
 _OPTIONS = {
@@ -175,9 +179,9 @@ _OPTIONS = {
 }  # fmt: skip
 
 
-def _option_error_text(fault: Any) -> str:
+def _option_error_text(fault: Any, names: Mapping[str, str]) -> str:
     """What is wrong with an option, by the name that it has on the command line."""
-    option = next((_OPTIONS[str(part)] for part in fault["loc"] if str(part) in _OPTIONS), "the options")
+    option = next((names[str(part)] for part in fault["loc"] if str(part) in names), "the options")
     reason = str(fault["msg"]).removeprefix("Value error, ").removeprefix("Input should be ")
     value = f" {fault['input']:g}" if isinstance(fault["input"], float) else ""
     return f"{option}{value}: {'' if reason == fault['msg'] or 'Value error' in fault['msg'] else 'it has to be '}{reason}"
@@ -242,14 +246,14 @@ def _print_plan(video: Video, options: JobOptions, planned: SegmentPlan, priced:
         rows = [
             (
                 index,
-                time_text(start),
-                time_text(end),
-                f"{(end - start) / 1000:.1f}",
+                exact_time_text(start),
+                exact_time_text(end),
+                f"{(end - start) / 1000:g}",
                 *([planned.text_of(index) or "(varied by the model)"] if has_text else []),
             )
             for index, (start, end) in enumerate(planned.bounds)
         ]
-        print_table(f"{video.key}, {time_text(planned.duration_ms)}, {bytes_text(video.size_bytes)}", columns, rows)
+        print_table(f"{video.key}, {exact_time_text(planned.duration_ms)}, {bytes_text(video.size_bytes)}", columns, rows)
     print_line(f"{_count_text(planned)}, {_mode_text(options.cutting_options, priced)}")
     bound = "at most" if planned.varied else "about"
     print_line(

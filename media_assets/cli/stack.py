@@ -16,7 +16,7 @@ from media_assets.settings import get_settings
 def up(as_json: Json = False) -> None:
     """Start the one-machine stack: Postgres, the AWS emulator, the container engine, the relay, Dagster.
 
-    What runs already is kept. Settings (MEDIA_…) are passed on; give them to every later `up` too.
+    What runs already is kept. Settings (MEDIA_…) are passed on, and other commands see them; give them to every later `up` too.
 
     Example: media-assets up && eval "$(media-assets env)"
     """

@@ -97,18 +97,37 @@ def print_events(title: str, history: Sequence[Event], dagster_url: str | None) 
 
 
 def print_story(stories: Sequence[Told], dagster_url: str | None) -> None:
-    """The tree, a line an event with what there is to say of it beneath, and the runs with their addresses."""
-    guides = guides_of([told.depth for told in stories])
-    rows = [_row(told, guide, dagster_url) for told, (guide, _) in zip(stories, guides, strict=True)]
+    """The tree, a line an event with what there is to say of it beneath, and the runs with their addresses. Reports of a job's
+    progress that follow one another are one line."""
+    lines = folded(stories)
+    guides = guides_of([told.depth for told, _ in lines])
+    rows = [_row(told, times, guide, dagster_url) for (told, times), (guide, _) in zip(lines, guides, strict=True)]
     widths = [max(cell_len(row[column].plain) for row in [*rows, _HEADER]) for column in range(len(_COLUMNS))]
     _print_row(_HEADER, widths)
-    for told, row, (_, below) in zip(stories, rows, guides, strict=True):
+    for (told, times), row, (_, below) in zip(lines, rows, guides, strict=True):
         if told.depth == 0:
             out.print(_line(_heading(told.event), "bold"))
         _print_row(row, widths)
-        if remark := _remark(told.event):
+        if remark := _remark(told.event, times):
             out.print(Text.assemble((below, "dim"), _line(remark)))
     _print_runs(stories, dagster_url)
+
+
+def folded(stories: Sequence[Told]) -> list[tuple[Told, int]]:
+    """The lines of a tree: an event each, but JobProgressed that follow one another under one cause and of one attempt are the
+    last of them, with their number."""
+    lines: list[tuple[Told, int]] = []
+    for told in stories:
+        if lines and _continues(told, lines[-1][0]):
+            lines[-1] = (told, lines[-1][1] + 1)
+        else:
+            lines.append((told, 1))
+    return lines
+
+
+def _continues(told: Told, before: Told) -> bool:
+    one, other = told.event, before.event
+    return one.type == other.type == JobProgressed.type and told.cause is before.cause and one.attempt_id == other.attempt_id
 
 
 def guides_of(depths: Sequence[int]) -> list[tuple[str, str]]:
@@ -135,7 +154,7 @@ def span_text(span: timedelta) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
-def _row(told: Told, guide: str, dagster_url: str | None) -> list[Text]:
+def _row(told: Told, times: int, guide: str, dagster_url: str | None) -> list[Text]:
     event, after = told.event, told.after
     cells = (
         "" if after is None else span_text(after),
@@ -147,7 +166,7 @@ def _row(told: Told, guide: str, dagster_url: str | None) -> list[Text]:
         (event.attempt_id or "")[:_SHORT],
     )
     return [
-        Text.assemble((guide, "dim"), plain(event.type, _STYLES.get(event.type, ""))),
+        Text.assemble((guide, "dim"), plain(event.type + f" ×{times}" * (times > 1), _STYLES.get(event.type, ""))),
         plain(f"{event.occurred_at:%m-%d %H:%M:%S}"),
         *map(plain, cells),
         _run(event, dagster_url),
@@ -187,7 +206,7 @@ def _heading(event: Event) -> str:
     return f"{event.stream_id}  {event.occurred_at:%Y-%m-%d}{erased}"
 
 
-def _remark(event: Event) -> str:
+def _remark(event: Event, times: int) -> str:
     """What a person wants to know besides the figures."""
     match event.payload:
         case UploadRejected() as rejected:
@@ -197,7 +216,7 @@ def _remark(event: Event) -> str:
         case StepFailed() as failed:
             return f"{failed.code}: {failed.message}; tried again from {failed.retry_at:%H:%M:%S} on"
         case StepAbandoned() as abandoned:
-            return f"{abandoned.code}: given up after {abandoned.failures} failures"
+            return f"{abandoned.code}: given up after {counted(abandoned.failures, 'failure')}"
         case ReprocessRequested() as request:
             return f"generation {event.generation}: {request.reason}"
         case SpendingStopped() as stop:
@@ -212,7 +231,7 @@ def _remark(event: Event) -> str:
         case JobSubmitted(options=options):
             return cut_text(options["cutting_options"])
         case JobProgressed() as progress:
-            return f"{progress.step}: {progress.percent} %"
+            return f"{progress.step}: {'up to ' * (times > 1)}{progress.percent} %"
         case JobFailed() as failed_job:
             return f"{failed_job.code}: {failed_job.message}"
         case TextVaried() as varied:

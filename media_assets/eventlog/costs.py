@@ -58,3 +58,18 @@ def item_cost(connection: Connection, item_id: uuid.UUID) -> int:
             {"stream": item_stream(item_id)},
         ).scalar_one()
     )
+
+
+def video_costs(connection: Connection, item_id: uuid.UUID) -> tuple[int, int]:
+    """What has been spent on a video's frames, those of its older versions too, and on its jobs, in micro-dollars. Neither is
+    part of `item_cost`. Once the video is erased nothing says any more which frames and jobs were its own."""
+    frames, jobs = connection.execute(
+        text("""
+            SELECT (SELECT coalesce(sum(e.micro_dollars), 0)::bigint
+                    FROM items f JOIN events e ON e.stream_id = 'item-' || f.item_id WHERE f.parent_item_id = :id),
+                   (SELECT coalesce(sum(e.micro_dollars), 0)::bigint
+                    FROM jobs j JOIN events e ON e.stream_id = 'job-' || j.job_id WHERE j.item_id = :id)
+        """),
+        {"id": item_id},
+    ).one()
+    return frames, jobs

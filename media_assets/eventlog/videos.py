@@ -14,15 +14,20 @@ from media_assets.eventlog.jobs import list_jobs, segments_of
 def describe_video(connection: Connection, item_id: uuid.UUID, version_id: str, measured: Mapping[str, Any]) -> dict[str, Any]:
     """A video's current version as JSON values.
 
-    Shape: {duration_ms, frame_rate, … as catalogue.VideoInfo, frames: [{item_id, timecode_ms, is_poster, key, state}] by time,
-    segments: [{index, start_ms, end_ms, key, sha256, size_bytes, text}], jobs: as list_jobs}.
+    Shape: {duration_ms, frame_rate, … as catalogue.VideoInfo, frames: [{item_id, timecode_ms, is_poster, key, sha256, state}]
+    by time, segments: [{index, start_ms, end_ms, key, sha256, size_bytes, text}], jobs: as list_jobs}.
     """
     frames = connection.execute(
         text("""
-            SELECT item_id, timecode_ms, is_poster, key, state FROM items
+            WITH pictures AS (
+                SELECT (picture->>'item_id')::uuid AS item_id, picture->>'sha256' AS sha256
+                FROM step_results r JOIN told t USING (event_id), jsonb_array_elements(t.body->'frames') picture
+                WHERE r.item_id = :id AND r.version_id = :version AND r.step = 'frames' AND r.outcome = 'done'
+            )
+            SELECT item_id, timecode_ms, is_poster, key, sha256, state FROM items LEFT JOIN pictures USING (item_id)
             WHERE parent_item_id = :id AND state <> 'removed' ORDER BY timecode_ms
         """),
-        {"id": item_id},
+        {"id": item_id, "version": version_id},
     )
     return {
         **measured,

@@ -1,7 +1,9 @@
-"""Daily budgets that the one-machine stack was started with: another shell may have others in its environment, or none."""
+"""Daily budgets of the one-machine stack: another shell may have others in its environment, or none."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
@@ -24,17 +26,17 @@ class Budgets(BaseModel):
         )
 
     @classmethod
-    def variables(cls) -> list[str]:
-        """The environment variables that set them."""
-        return [variable_of(field) for field in cls.model_fields]
+    def among(cls, variables: Mapping[str, str]) -> Budgets:
+        """Of variables as `Settings.as_environment` has them."""
+        each_user, users = map(variables.get, cls.variables())
+        return cls.model_validate(
+            {"daily_budget_dollars": each_user, "user_daily_budgets_dollars": json.loads(users) if users else {}}
+        )
 
-    def settings(self, others: Settings) -> Settings:
-        """`others` with these budgets."""
-        given = others.model_fields_set - type(self).model_fields.keys()
-        changed = others.model_copy(update=dict(self))
-        changed.model_fields_set.clear()
-        changed.model_fields_set.update(given | {name for name, value in self if value})
-        return changed
+    @classmethod
+    def variables(cls) -> list[str]:
+        """The environment variables that set them, in the order of the fields."""
+        return [variable_of(field) for field in cls.model_fields]
 
     def text(self) -> str:
         """`$0.008 a user; ada $10; grace as much as it takes`; empty if nobody has one."""

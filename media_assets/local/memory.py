@@ -6,7 +6,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from media_assets.local.budgets import Budgets
 from media_assets.local.dagster_processes import DagsterRecord
 from media_assets.local.deploy import StackOutputs
 from media_assets.local.processes import ProcessRecord
@@ -25,8 +24,8 @@ class Memory(BaseModel):
     dagster_port: int | None = None
     dagster_fingerprint: str | None = None
     """Of the environment and sources that the running Dagster was started with; the relay's is the same of the relay."""
-    budgets: Budgets = Budgets()
-    """What Dagster was last started with."""
+    settings: dict[str, str] = {}
+    """What Dagster was last started with, as variables; nothing that may be secret."""
     dagster_version: str | None = None
     """The Dagster that last migrated its tables."""
 

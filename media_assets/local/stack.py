@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -36,6 +36,7 @@ from media_assets.local.missed_uploads import import_missed_uploads
 from media_assets.local.ports import LOOPBACK, free_port
 from media_assets.local.postgres import DAGSTER_DATABASE, MEDIA_DATABASE, EmbeddedPostgres
 from media_assets.local.relay_process import RelayProcess, relay_environment
+from media_assets.local.settings_in_force import settings_in_force
 from media_assets.local.synth import synthesize
 from media_assets.settings import Settings
 
@@ -92,7 +93,7 @@ class Stack:
         os.environ.update(proxy_bypass())
         with self._alone(), ExitStack() as undo:
             memory = Memory.load(self._file)
-            budgets_before = memory.budgets
+            budgets_before = Budgets.among(memory.settings)
             with ThreadPoolExecutor(3) as pool:
                 database = pool.submit(self._start_database, memory.dagster_version, undo, on_progress)
                 emulator = pool.submit(self._start_emulator, memory, undo, on_progress)
@@ -146,12 +147,13 @@ class Stack:
         return {"Postgres": self._postgres.is_running, "the container engine": self._containers.is_ready(), **alive}
 
     def info(self) -> StackInfo | None:
-        """The stack if every part of it runs, else None. Budgets are those that it runs with, not the caller's."""
+        """The stack if every part of it runs, else None. Settings are those that it was started with where the caller sets none
+        (settings_in_force.py)."""
         return self._known() if all(self.parts().values()) else None
 
     def _known(self) -> StackInfo:
         memory = Memory.load(self._file)
-        return StackInfo(environment=Stack(memory.budgets.settings(self._settings))._environment(memory))
+        return StackInfo(environment=self._environment(memory, settings_in_force(memory.settings, self._settings)))
 
     def running_environment(self) -> dict[str, str] | None:
         """What `media-assets env` prints; None unless every part runs."""
@@ -283,7 +285,7 @@ class Stack:
         undo.callback(self._dagster.stop)
         memory.dagster_port = _choose_port("Dagster", memory.dagster_port, _USUAL_DAGSTER_PORT, say)
         memory.dagster_fingerprint = self._fingerprint(self._environment(memory))
-        memory.budgets = Budgets.of(self._settings)
+        memory.settings = self._settings.as_environment()
         memory.dagster = self._dagster.start(base_environment() | self._environment(memory), memory.dagster_port)
         memory.save(self._file)
         say(f"Dagster is ready on {LOOPBACK}:{memory.dagster_port} ({_seconds_since(began)})")
@@ -297,7 +299,8 @@ class Stack:
             digest.update(path.read_bytes())
         return digest.hexdigest()
 
-    def _environment(self, memory: Memory) -> dict[str, str]:
+    def _environment(self, memory: Memory, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+        """With the caller's settings, unless others are given as variables."""
         endpoint_url = self._emulator.endpoint_url(memory.emulator_port or 0)
         deployed = (
             {
@@ -311,7 +314,8 @@ class Stack:
             else {}
         )
         return {
-            **self._settings.as_environment(),
+            "MEDIA_STAGE": self._settings.stage,
+            **(self._settings.as_environment() if settings is None else settings),
             **CREDENTIALS,
             "AWS_ENDPOINT_URL": endpoint_url,
             "AWS_REGION": REGION,
@@ -320,7 +324,6 @@ class Stack:
             "MEDIA_OWNER_DATABASE_URL": self._postgres.dsn(MEDIA_DATABASE),
             "MEDIA_RELAY_DATABASE_URL": self._postgres.dsn(MEDIA_DATABASE, "media_assets_relay"),
             "MEDIA_ERASER_DATABASE_URL": self._postgres.dsn(MEDIA_DATABASE, "media_assets_eraser"),
-            "MEDIA_STAGE": self._settings.stage,
             "MEDIA_STATE_DIR": str(self._folder),
             "DAGSTER_URL": f"http://{LOOPBACK}:{memory.dagster_port}",
             **deployed,

@@ -188,14 +188,14 @@ def test_only_one_command_at_a_time(settings: Settings) -> None:
             Stack(settings).up()
 
 
-def test_budgets_are_those_it_was_started_with_whatever_a_shell_says(stack: Stack, settings: Settings) -> None:
-    paid = Stack(settings.model_copy(update={"daily_budget_dollars": Decimal("0.01")}))
+def test_settings_are_those_it_was_started_with_and_budgets_whatever_a_shell_says(stack: Stack, settings: Settings) -> None:
+    paid = Stack(settings.model_copy(update={"daily_budget_dollars": Decimal("0.01"), "segment_crf": 30}))
     environment = paid.up().environment
-    assert environment["MEDIA_DAILY_BUDGET_DOLLARS"] == "0.01"
+    assert (environment["MEDIA_DAILY_BUDGET_DOLLARS"], environment["MEDIA_SEGMENT_CRF"]) == ("0.01", "30")
     assert stack.running_environment() == environment
     info = stack.up()
     assert info.budgets_before.daily_budget_dollars == Decimal("0.01")
-    assert paid.running_environment() == info.environment
+    assert paid.running_environment() == info.environment | {"MEDIA_SEGMENT_CRF": "30"}
     assert "MEDIA_DAILY_BUDGET_DOLLARS" not in info.environment
 
 

@@ -82,7 +82,7 @@ def test_a_plan_is_shown_and_nothing_is_stored(store: EventStore) -> None:
     assert plan["estimated_micro_dollars"] > 0
     text = said("segment", bikes.key, "--fixed", "4", "--text", "Hello [red]", "--dry-run")
     lines = [line.split() for line in text.splitlines()]
-    assert ["2", "0:08", "0:10", "2.0", "Hello", "[red]"] in lines
+    assert ["2", "0:08", "0:10", "2", "Hello", "[red]"] in lines
     assert "3 segments, encoded anew, cut to the frame" in text
     assert "of work on Lambda (small). Nothing was stored." in text
     assert "move on to the next keyframes" in said("segment", bikes.key, "--fixed", "4", "--dry-run")
@@ -155,6 +155,7 @@ NONSENSE: list[tuple[list[str], type[Exception], str]] = [
     (["--random", "5", "2"], CommandError, "min_duration is 5 s, more than max_duration, 2 s"),
     (["--fixed", "0.1"], CommandError, "--fixed 0.1: it has to be greater than or equal to 0.5"),
     (["--text", " "], CommandError, "--text: the text is blank"),
+    (["--vary", " "], CommandError, "--vary: the text is blank"),
     (["--vary", "a"], JobRefusedError, "no chat model is configured"),
     (["--scenes", "--vary", "a"], PlanError, "base_vary needs to know how many segments there will be"),
     (["--detach", "--out", "x"], CommandError, "--out waits for the segments, and --detach doesn't"),

@@ -84,7 +84,7 @@ def test_a_price_that_was_never_measured_is_a_bound(store: EventStore, monkeypat
     assert row["estimated_from"] == "at_most"
     assert row["estimated_micro_dollars"] > 1000
     assert "at most $" in said("stale", "--step", "analyze")
-    assert "2 results of 1 items, at most $" in said("reprocess", "--stale", "--step", "analyze", "--dry-run")
+    assert "2 results of 1 item, at most $" in said("reprocess", "--stale", "--step", "analyze", "--dry-run")
 
 
 def test_a_dry_run_tells_what_is_asked_for_then_and_changes_nothing(store: EventStore) -> None:
@@ -97,7 +97,7 @@ def test_a_dry_run_tells_what_is_asked_for_then_and_changes_nothing(store: Event
         "analyze": 1,
         "embed": 1,
     }
-    assert "4 results of 1 items, about $0.000000; nothing was asked for" in said(
+    assert "4 results of 1 item, about $0.000000; nothing was asked for" in said(
         "reprocess", "--stale", "--step", "thumbnail", "--dry-run"
     )
     assert store.head() == head

@@ -14,6 +14,7 @@ from rich.console import Console
 from media_assets.cli import story
 from media_assets.cli.story import (
     event_json,
+    folded,
     guides_of,
     print_events,
     print_story,
@@ -24,6 +25,7 @@ from media_assets.cli.story import (
 from media_assets.eventlog.catalogue import PayloadErased
 from media_assets.eventlog.events import Event
 from media_assets.eventlog.story import tell
+from tests.unit.eventlog.films import Job
 from tests.unit.eventlog.lives import NOON, Life
 from tests.unit.eventlog.test_story import because, stored
 
@@ -70,6 +72,34 @@ def erased(events: list[Event]) -> list[Event]:
 def test_the_tree_is_a_line_an_event_with_what_there_is_to_say(capsys: pytest.CaptureFixture[str]) -> None:
     print_story(tell(history()), DAGSTER)
     assert capsys.readouterr().out == TREE
+
+
+def test_reports_of_progress_that_follow_one_another_are_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    job = Job()
+    first = [job.started(), *(job.progressed(percent) for percent in (5, 40, 95))]
+    second = [job.started("a2"), job.progressed(10, "a2"), job.segmented(), job.completed()]
+    events = stored(job.submitted(), *first, job.attempt_failed(), *second)
+    print_story(tell(events), None)
+    lines = [line.strip("├└─│ ").rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [line.split("  ")[0] for line in lines if line.startswith("Job")] == [
+        "JobSubmitted",
+        "JobStarted",
+        "JobProgressed ×3",
+        "JobStarted",
+        "JobProgressed",
+        "JobCompleted",
+    ]
+    assert [line for line in lines if line.startswith("segment: ")] == ["segment: up to 95 %", "segment: 10 %"]
+
+
+def test_progress_of_two_attempts_is_two_lines() -> None:
+    job = Job()
+    stories = tell(stored(job.submitted(), job.progressed(5), job.progressed(10), job.progressed(5, "a2")))
+    assert [(told.event.payload, times) for told, times in folded(stories)][1:] == [
+        (job.progressed(10).payload, 2),
+        (job.progressed(5).payload, 1),
+    ]
+    assert len(stories) == 4
 
 
 def test_hostile_keys_and_messages_stay_on_their_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,10 @@ import pytest
 from media_assets.cli import erase as erase_command
 from media_assets.cli import items
 from media_assets.cli.erase import Target
-from media_assets.cli.output import CommandError, cut_text, time_text
+from media_assets.cli.output import CommandError, cut_text, exact_time_text, time_text
 from media_assets.cli.uploading import Upload, follow
 from media_assets.cuts import FixedCut
+from media_assets.eventlog.events import NewEvent
 from media_assets.eventlog.store import EventStore
 from media_assets.settings import Settings
 from media_assets.steps.jobs import submit_segment_job
@@ -54,6 +55,13 @@ def test_a_place_in_a_video(milliseconds: int, text: str) -> None:
     assert time_text(milliseconds) == text
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "text"), [(0, "0:00"), (7000, "0:07"), (5344, "0:05.344"), (7100, "0:07.100"), (3_604_001, "1:00:04.001")]
+)
+def test_where_a_segment_begins_to_the_millisecond(milliseconds: int, text: str) -> None:
+    assert exact_time_text(milliseconds) == text
+
+
 def test_ways_to_cut_in_words() -> None:
     assert cut_text({"type": "fixed", "duration_seconds": 2.5}) == "every 2.5 s"
     assert cut_text({"type": "scenes", "min_duration": 2.0, "max_duration": 60.0}) == "scenes, 2 to 60 s"
@@ -73,11 +81,29 @@ def test_a_video_is_shown_with_frames_segments_and_jobs(store: EventStore) -> No
     for part in (
         "0:10, 25 frames a second, h264",
         "aac, 2 channels, 48000 Hz, eng",
-        "0:01 poster",
+        "0:01.500",
+        "poster",
         "segment_001.mp4",
         str(job_id),
     ):
         assert part in text
+
+
+def test_a_videos_cost_is_told_beside_that_of_its_frames_and_of_its_jobs(store: EventStore) -> None:
+    def paid(event: NewEvent, micro_dollars: int) -> NewEvent:
+        return event.model_copy(update={"micro_dollars": micro_dollars})
+
+    assert "$0.000000, its frames $0.000000, its jobs $0.000000" in said("show", bikes.key)
+    for film, unit in ((bikes, 1), (Film("uploads/ada/other.mp4"), 1000)):
+        store.append([*film.ready(), *film.watched(times=TIMES), film.reprocess("probe")])
+        store.append([paid(film.probed(generation=1), 5 * unit)])
+        store.append([paid(film.frame(at).thumbnails("f1"), 30 * unit) for at in TIMES])
+        job = Job(film)
+        store.append([job.submitted(), paid(job.attempt_failed(), 200 * unit), paid(job.segmented(), 500 * unit)])
+    shown = told("show", bikes.key)
+    video = shown["video"]
+    assert (shown["micro_dollars"], video["frames_micro_dollars"], video["jobs_micro_dollars"]) == (5, 60, 700)
+    assert "$0.000005, its frames $0.000060, its jobs $0.000700" in said("show", bikes.key)
 
 
 def test_a_frame_is_shown_with_its_video_and_time(store: EventStore) -> None:
@@ -88,7 +114,7 @@ def test_a_frame_is_shown_with_its_video_and_time(store: EventStore) -> None:
         "timecode_ms": 1500,
         "is_poster": True,
     }
-    assert "uploads/ada/bikes.mp4 at 0:01, its poster" in said("show", frame.key)
+    assert "uploads/ada/bikes.mp4 at 0:01.500, its poster" in said("show", frame.key)
     store.append([cat.upload()])
     assert (told("show", cat.key)["parent"], told("show", cat.key)["video"]) == (None, None)
     assert "taken from" not in said("show", cat.key)

@@ -1,4 +1,4 @@
-"""Budgets of the one-machine stack: what `up` says of them, and whose they are."""
+"""Budgets of the one-machine stack: what `up` says of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from media_assets.cli.stack import budget_change
 from media_assets.local.budgets import Budgets
-from media_assets.settings import Settings
 
 NONE = Budgets()
 LOW = Budgets(daily_budget_dollars=Decimal("0.008"))
@@ -29,16 +28,3 @@ BOTH = Budgets(daily_budget_dollars=Decimal("2.50"), user_daily_budgets_dollars=
 )
 def test_a_change_is_said(before: Budgets, now: Budgets, said: str) -> None:
     assert budget_change(before, now) == said
-
-
-@pytest.mark.parametrize("budgets", [NONE, LOW, ADAS, BOTH])
-def test_budgets_take_the_place_of_a_shells(budgets: Budgets, monkeypatch: pytest.MonkeyPatch) -> None:
-    shells = Settings(stage="dev", daily_budget_dollars=7, user_daily_budgets_dollars={"joan": 1})
-    variables = budgets.settings(shells).as_environment()
-    for name in Budgets.variables():
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert (Settings().stage, Budgets.of(Settings())) == ("dev", budgets)
-    assert Budgets.of(shells).daily_budget_dollars == 7
-    assert Budgets.model_validate_json(budgets.model_dump_json()) == budgets
