@@ -176,7 +176,7 @@ class Settings(BaseSettings):
     """Dagster looks every 5 s whose interval is over; one of 5 s is just not, so it would tick every 10 s."""
     sensor_wait_seconds: int = Field(default=10, ge=0, le=20)
     """How long a tick waits for a first upload, or for work to ask a run for; 0: it takes what is there."""
-    upload_sensor_budget_seconds: float = Field(default=20, gt=0, lt=39)
+    upload_sensor_budget_seconds: float = Field(default=20, gt=0, lt=30)
     """How long one tick drains the queue from its first upload on; Dagster kills a tick after 60 s."""
     pending_work_sensor_interval_seconds: int = Field(default=4, gt=0)
     lease_seconds: int = Field(default=30, gt=0)

@@ -59,6 +59,8 @@ def download(bucket: str, files: Sequence[Download], folder: Path) -> list[Path]
     with Progress(console=err, transient=True) as progress:
         for file in progress.track(files, description="downloading"):
             path = folder / file.name
+            if path.is_dir():
+                raise CommandError(f"{path} exists, and is a folder: name another folder for the downloads")
             if path.exists():
                 with path.open("rb") as there:
                     if hashlib.file_digest(there, "sha256").hexdigest() != file.sha256:
@@ -95,6 +97,8 @@ def _fetch(bucket: str, file: Download, path: Path) -> None:
         if digest.hexdigest() != file.sha256:
             raise CommandError(f"s3://{bucket}/{file.key} is not what the event log says: its digest is another one")
         partial.rename(path)
+    except OSError as error:
+        raise CommandError(f"{path} can't be written: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -179,13 +179,19 @@ class _Drain:
 
     def _is_gathered(self) -> bool:
         """Whether a sensor would ask for a run on these hours."""
+        return any(due.hour in self.hours and due.kind == "new" for due in self._due())
+
+    def _due(self) -> list[Due]:
+        """Work that a sensor would ask for runs of this kind for."""
         with self.store.engine.connect() as connection:
             due = due_work(connection, self.settings)
-        return any(Due(PIPELINE_OF[self.step.name], hour, "new") in due for hour in self.hours)
+        return [each for each in due if each.pipeline == PIPELINE_OF[self.step.name]]
 
     def _waited_for_more(self) -> bool:
-        """Let a moment pass if more is on its way or there."""
+        """Let a moment pass if more is on its way or there, and no other hour waits for this run's place."""
         if self._patience <= 0 or self._settlement.broken or self._out_of_reach:
+            return False
+        if any(due.hour not in self.hours for due in self._due()):
             return False
         with self.store.engine.connect() as connection:
             coming = on_their_way(connection, self.step.name, self.hours)

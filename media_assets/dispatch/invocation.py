@@ -35,6 +35,8 @@ class Invocation:
     route: Route
     taken_away: int = 0
     """How often in a row before this one its worker was taken away."""
+    is_settled: bool = False
+    """Whether what it cost has been put down."""
     _began: float = field(default_factory=time.monotonic)
     _ended: float | None = None
 

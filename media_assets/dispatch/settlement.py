@@ -71,18 +71,22 @@ class Settlement:
 
     def owe(self, sent: Invocation) -> list[Work]:
         """Put down the bill of a batch that nothing came of. Returns the items that may be sent again."""
+        if sent.is_settled:
+            return []
         costs = unanswered(sent.works, self.step, self.settings, sent.route.target, sent.milliseconds)
         if any(work.job for work in sent.works):
-            told = self._bill_ended_jobs(sent, costs)
+            told = self._bill_ended_jobs(sent, costs, sent.works)
             costs = {item_id: cost for item_id, cost in costs.items() if item_id not in told}
-        return self.claims.owe_and_go_on(self.step, sent.works, costs)
+        works = self.claims.owe_and_go_on(self.step, sent.works, costs)
+        sent.is_settled = True
+        return works
 
-    def _bill_ended_jobs(self, sent: Invocation, costs: Mapping[uuid.UUID, int]) -> set[uuid.UUID]:
+    def _bill_ended_jobs(self, sent: Invocation, costs: Mapping[uuid.UUID, int], of: Sequence[Work]) -> set[uuid.UUID]:
         """Tell what the batch cost those jobs that ended meanwhile: no outcome to come would. Returns their ids."""
         target, milliseconds = sent.route.target, sent.milliseconds // len(sent.works)
         with self.store.engine.begin() as connection:
-            ended = _ended(connection, sent.works)
-            works = [work for work in sent.works if work.item_id in ended]
+            ended = _ended(connection, of)
+            works = [work for work in of if work.item_id in ended]
             owed = self.claims.owed(connection, works)
             events = []
             for work in works:
@@ -115,9 +119,12 @@ class Settlement:
                     raise
                 erased += gone
                 works = [work for work in works if work not in gone]
+        sent.is_settled = True
         count(self.tallies, recorded, erased)
         for work in erased:
             self.on_batch(f"{self.step.name}: item {work.item_id} was erased while it was computed")
+        if any(work.job for work in recorded.postponed):  # what they owe now, no outcome to come would tell
+            self._bill_ended_jobs(sent, dict.fromkeys((work.item_id for work in works), 0), recorded.postponed)
         if recorded.outages:
             self._trip(sent.route, TargetUnavailableError(recorded.outages[0]))
         self.on_batch(

@@ -26,8 +26,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 LOCATION = "media-assets"
 """As in workspace.yaml: Dagster keeps what a person paused by the location's name."""
 _START_SECONDS = 120
-_STOP_SECONDS = 2
-"""A tick or a run that is cut short loses nothing; a code server with a run under way wouldn't end by itself."""
+_STOP_SECONDS = 5
+"""Runs use it to stop their tasks and to put down what those cost; ticks that are cut short lose nothing."""
 _HEALTH = """{
   workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } }
   instance { daemonHealth { daemonStatus(daemonType: "SENSOR") { lastHeartbeatTime } } }
@@ -79,7 +79,8 @@ class DagsterProcesses:
 
     def stop(self) -> None:
         """End them and every run that they launched. Idempotent. Raises ProcessSurvivedError."""
-        stop_marked(self._mark, _STOP_SECONDS)
+        # Daemon and code server, and what ends with it: while a tick waits for something to do, they don't end.
+        stop_marked(self._mark, _STOP_SECONDS, wait_not_for=["local.daemon", "api grpc", "resource_tracker"])
         self._socket.unlink(missing_ok=True)
         remove_if_empty(self._socket.parent)
 

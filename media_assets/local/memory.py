@@ -40,5 +40,6 @@ class Memory(BaseModel):
     def save(self, path: Path) -> None:
         """Whole or not at all."""
         unfinished = path.with_suffix(".unfinished")
+        unfinished.touch(mode=0o600)  # an address among the settings may hold a password
         unfinished.write_text(self.model_dump_json(indent=2))
         unfinished.replace(path)

@@ -103,15 +103,18 @@ def marked(mark: str) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if _mark_of(process) == mark]
 
 
-def stop_marked(mark: str, grace_seconds: float) -> None:
+def stop_marked(mark: str, grace_seconds: float, *, wait_not_for: Sequence[str] = ()) -> None:
     """SIGTERM to every process with the mark, SIGKILL to those left after `grace_seconds`; returns when none is.
 
-    Raises ProcessSurvivedError.
+    Those whose command has one of the words `wait_not_for` in it don't get that time when only they are left. Raises
+    ProcessSurvivedError.
     """
     deadline = time.monotonic() + grace_seconds
     for process in marked(mark):
         _signal(process, kill=False)
     while (remaining := marked(mark)) and time.monotonic() < deadline:
+        if all(any(word in _command(process) for word in wait_not_for) for process in remaining):
+            break
         wait_gone(remaining, 0.2)
     for _ in range(3):  # one that was starting a child when it was killed leaves it to the next round
         for process in remaining:
@@ -144,6 +147,14 @@ def _mark_of(process: psutil.Process) -> str | None:
         return process.environ().get(MARK) if _is_alive(process) else None
     except psutil.Error:  # ended meanwhile, or another user's
         return None
+
+
+def _command(process: psutil.Process) -> str:
+    """Empty if it has ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -14,4 +14,6 @@ def settings_in_force(started_with: Mapping[str, str], shell: Settings) -> dict[
     own = shell.as_environment()
     if "model_provider" not in shell.model_fields_set:
         del own[variable_of("model_provider")]
+    if "detect_model" in shell.model_fields_set:  # digests and labels are of a model
+        started_with = {name: value for name, value in started_with.items() if not name.startswith("MEDIA_DETECT_")}
     return {**started_with, **{name: value for name, value in own.items() if name not in Budgets.variables()}}

@@ -133,13 +133,14 @@ def due_work(connection: Connection, settings: Settings) -> list[Due]:
 
 
 def on_their_way(connection: Connection, step: str, hours: Sequence[datetime]) -> bool:
-    """Whether steps before this one have work on uploads of these hours, which may become work of this one."""
+    """Whether steps before this one have work on uploads of these hours, now, which may become work of this one."""
     return bool(
         connection.execute(
             text("""
                 SELECT EXISTS (
                     SELECT FROM steps
                     WHERE step = ANY(:before) AND hour = ANY(:hours) AND state = 'pending' AND NOT recomputation
+                      AND (retry_at IS NULL OR retry_at <= now())
                 )
             """),
             {"before": list(steps_before(step)), "hours": list(hours)},

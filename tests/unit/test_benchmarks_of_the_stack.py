@@ -70,5 +70,6 @@ def test_the_peer_has_a_partition_a_file_and_an_asset_a_step(monkeypatch: pytest
     monkeypatch.setenv("STOCK_BUCKET", "photos")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     stock = importlib.import_module("benchmarks.stock_dagster.definitions")
-    assert {asset.key.to_user_string() for asset in stock.assets} == {step.asset for step in STEPS.values() if "image" in step.kinds}
+    of_photos = {step.asset for step in STEPS.values() if "image" in step.kinds}
+    assert {asset.key.to_user_string() for asset in stock.assets} == of_photos
     assert {asset.partitions_def for asset in stock.assets} == {stock.photos}

@@ -33,6 +33,8 @@ _APPEND_AT_ONCE = 200
 _MORE_SECONDS = 1
 """How long the queue is asked for more once it has answered nothing: an upload seldom comes alone, and S3 tells of each by
 itself."""
+_TRICKLE_SECONDS = 3
+"""When uploads come one by one without an end, those of so long are appended."""
 
 
 @dataclass
@@ -58,13 +60,15 @@ def drain_queue(
 
     Dying anywhere loses nothing: a message that comes again is a repeat of a fact. Waits up to `wait_seconds` (20 at most)
     for a first message, so that an upload is taken up as it comes. From then on it stops after `budget_seconds` (a tick of
-    more than 60 s is killed) or when the queue has been empty for a second; without `wait_seconds`, when it is empty.
+    more than 60 s is killed) or when the queue has been empty for a second or holds one message
+    at a time; without `wait_seconds`, when it is empty.
     """
     store.head()  # raises while the database is down: a message received five times in vain moves to the dead letters
     drained = Drained()
     deadline = time.monotonic() + budget_seconds
     empty = False
     patience = wait_seconds
+    began: float | None = None
     while not empty and time.monotonic() < deadline:
         events: list[NewEvent] = []
         receipts: list[str] = []
@@ -74,15 +78,19 @@ def drain_queue(
             if not messages:
                 empty = True
                 break
-            if patience > _MORE_SECONDS:
-                patience = _MORE_SECONDS
-                deadline = time.monotonic() + budget_seconds
+            if began is None:
+                began = time.monotonic()
+                patience = min(patience, _MORE_SECONDS)
+                deadline = began + budget_seconds
             for message in messages:
                 try:
                     events.extend(uploads_in(message["Body"], first_hour=first_hour, now=now()))
                     receipts.append(message["ReceiptHandle"])
                 except NotificationError as error:
                     drained.unreadable.append(str(error))
+            if len(messages) == 1 and time.monotonic() - began > _TRICKLE_SECONDS:
+                empty = True
+                break
         for event in receive_uploads(store, events):
             if isinstance(event.payload, UploadReceived):
                 drained.arrived[event.payload.hour] += 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -72,15 +74,29 @@ def test_what_never_comes_is_given_up(store: EventStore) -> None:
     here, never = lives("a", "never")
     store.append([here.upload(), never.upload()])
     seen(store, [here])
+    began = time.monotonic()
     assert run(store, detected, gather_seconds=0.3) == [1]
+    assert time.monotonic() - began >= 0.3
 
 
 def test_it_ends_when_what_was_coming_turns_out_to_be_nothing(store: EventStore) -> None:
     here, broken = lives("a", "broken")
     store.append([here.upload(), broken.upload()])
     seen(store, [here])
-    threading.Timer(0.3, store.append, ([broken.rejected()],)).start()
+    began = time.monotonic()
+    threading.Timer(0.5, store.append, ([broken.rejected()],)).start()
     assert run(store, detected) == [1]
+    assert time.monotonic() - began >= 0.5
+
+
+def test_what_cannot_start_yet_is_not_waited_for(store: EventStore) -> None:
+    here, retried = lives("a", "retried")
+    store.append([here.upload(), retried.upload()])
+    store.append([retried.failed("probe", retry_at=datetime.now(UTC) + timedelta(hours=1))])
+    seen(store, [here])
+    began = time.monotonic()
+    assert run(store, detected) == [1]
+    assert time.monotonic() - began < 10
 
 
 def test_a_persons_run_waits_for_nothing(store: EventStore) -> None:

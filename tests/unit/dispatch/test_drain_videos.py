@@ -336,6 +336,42 @@ def test_an_answer_that_never_comes_is_paid_by_its_job_also_when_that_was_cancel
     assert_told_what_it_cost(store, job)
 
 
+def test_a_cancelled_job_whose_task_answers_that_it_began_nothing_is_billed_at_once(store: EventStore) -> None:
+    job = Job()
+    store.append([FILM.upload(), FILM.probed(), FILM.segmented(), job.submitted()])
+
+    def stopped(request: StepRequest) -> Manifest:
+        time.sleep(0.05)
+        store.append([job.cancelled()])
+        outcomes = [error(item.item_id, ErrorCode.NOT_STARTED) for item in request.items]
+        return answer_to(request, outcomes).model_copy(update={"billed_milliseconds": 10_000})
+
+    drained(store, "segment", stopped)
+    assert_told_what_it_cost(store, job)
+
+
+def test_what_is_settled_is_not_owed_again_when_nobody_can_hear_of_it(store: EventStore) -> None:
+    job = Job()
+    store.append([FILM.upload(), FILM.probed(), FILM.segmented(), job.submitted()])
+
+    def unheard_of(message: str) -> None:
+        raise RuntimeError("Dagster's database is gone")
+
+    target: Any = FunctionTarget(per_item(as_planned))
+    with pytest.raises(RuntimeError, match="gone"):
+        drain(
+            STEPS["segment"],
+            [HOUR],
+            store=store,
+            settings=settings(),
+            targets={"lambda": target, "ecs": target},
+            run_id="run-1",
+            on_batch=unheard_of,
+        )
+    assert [event.payload.type for event in store.stream(job.stream_id)][-1] == "JobCompleted"
+    assert rows(store, "SELECT * FROM claims") == []
+
+
 def test_a_job_that_was_cancelled_under_way_ends_once(store: EventStore) -> None:
     job = Job()
     store.append([FILM.upload(), FILM.probed(), FILM.segmented(), job.submitted()])

@@ -73,6 +73,27 @@ def test_a_tick_waits_for_an_upload_and_takes_what_follows_it(queue: Queue, stor
     assert time.monotonic() - began < 15
 
 
+def test_uploads_that_come_one_by_one_are_appended_while_they_come(
+    queue: Queue, store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_assets.defs.sensors.s3_upload._TRICKLE_SECONDS", 0.2)
+
+    class Trickle:
+        """SQS as it answers when an upload comes whenever it is asked."""
+
+        delete_message_batch = queue.sqs.delete_message_batch
+        asked = 0
+
+        def receive_message(self, **options: Any) -> Any:
+            self.asked += 1
+            queue.send(message(f"uploads/ada/{self.asked}.jpg"))
+            return queue.sqs.receive_message(**options)
+
+    trickle: Any = Trickle()
+    drained = drain_queue(trickle, queue.url, store, first_hour=FIRST_HOUR, budget_seconds=30, wait_seconds=10, now=lambda: NOW)
+    assert drained.arrived.total() == trickle.asked < 200
+
+
 def test_a_tick_waits_no_longer_than_it_should(queue: Queue, store: EventStore) -> None:
     began = time.monotonic()
     assert drain(queue, store, wait_seconds=1).messages == 0
