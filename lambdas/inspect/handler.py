@@ -1,5 +1,5 @@
-"""Looks at results of videos for whoever checks or shows them: segments are played to their end, frames
-are compared with their video, and what segments begin with is handed out as pictures.
+"""Looks at results of videos for whoever checks or shows them: segments are played to their end, frames are
+compared with their video, and what segments begin with is handed out as pictures.
 
 No step: it is invoked directly with an InspectionRequest as JSON, answers with an InspectionAnswer, and writes nothing.
 """

@@ -149,7 +149,7 @@ class _Drain:
 
     def _take(self) -> list[Batch]:
         """A window of due work as batches."""
-        if self._has_taken and self._patience > 0 and not self._is_gathered():
+        if self._has_taken and self._patience > 0 and not self._is_gathered(self._due()):
             return []
         self._has_taken = True
         threads = self.settings.dispatch_threads
@@ -177,9 +177,9 @@ class _Drain:
             batches += [Batch(batch, way) for batch in cut]
         return batches
 
-    def _is_gathered(self) -> bool:
+    def _is_gathered(self, due: Sequence[Due]) -> bool:
         """Whether a sensor would ask for a run on these hours."""
-        return any(due.hour in self.hours and due.kind == "new" for due in self._due())
+        return any(each.hour in self.hours and each.kind == "new" for each in due)
 
     def _due(self) -> list[Due]:
         """Work that a sensor would ask for runs of this kind for."""
@@ -191,11 +191,12 @@ class _Drain:
         """Let a moment pass if more is on its way or there, and no other hour waits for this run's place."""
         if self._patience <= 0 or self._settlement.broken or self._out_of_reach:
             return False
-        if any(due.hour not in self.hours for due in self._due()):
+        due = self._due()
+        if any(each.hour not in self.hours for each in due):
             return False
         with self.store.engine.connect() as connection:
             coming = on_their_way(connection, self.step.name, self.hours)
-        if not coming and not self._is_gathered():
+        if not coming and not self._is_gathered(due):
             return False
         time.sleep(_GATHER_LOOK_SECONDS)
         self._patience -= _GATHER_LOOK_SECONDS

@@ -82,7 +82,8 @@ class Settlement:
         return works
 
     def _bill_ended_jobs(self, sent: Invocation, costs: Mapping[uuid.UUID, int], of: Sequence[Work]) -> set[uuid.UUID]:
-        """Tell what the batch cost those jobs that ended meanwhile: no outcome to come would. Returns their ids."""
+        """Tell those jobs `of` the batch that ended meanwhile what they owe, and what it cost them if that isn't owed yet: no
+        outcome to come would. Returns their ids."""
         target, milliseconds = sent.route.target, sent.milliseconds // len(sent.works)
         with self.store.engine.begin() as connection:
             ended = _ended(connection, of)
@@ -97,7 +98,7 @@ class Settlement:
                     attempt_id=sent.request.attempt_id,
                     memory_mb=memory_mb_of(self.step, target),
                     milliseconds=milliseconds,
-                    micro_dollars=costs[work.item_id] + owed.get(work.item_id, 0),
+                    micro_dollars=costs.get(work.item_id, 0) + owed.get(work.item_id, 0),
                 )
                 events.append(came_to_nothing(work, self.step.recipe_of(work, self.settings), execution, datetime.now(UTC)))
             self.store.append(events, connection)
@@ -124,7 +125,7 @@ class Settlement:
         for work in erased:
             self.on_batch(f"{self.step.name}: item {work.item_id} was erased while it was computed")
         if any(work.job for work in recorded.postponed):  # what they owe now, no outcome to come would tell
-            self._bill_ended_jobs(sent, dict.fromkeys((work.item_id for work in works), 0), recorded.postponed)
+            self._bill_ended_jobs(sent, {}, recorded.postponed)
         if recorded.outages:
             self._trip(sent.route, TargetUnavailableError(recorded.outages[0]))
         self.on_batch(

@@ -25,7 +25,7 @@ class Memory(BaseModel):
     dagster_fingerprint: str | None = None
     """Of the environment and sources that the running Dagster was started with; the relay's is the same of the relay."""
     settings: dict[str, str] = {}
-    """What Dagster was last started with, as variables; nothing that may be secret."""
+    """What Dagster was last started with, as variables, without keys and passwords of their own."""
     dagster_version: str | None = None
     """The Dagster that last migrated its tables."""
 

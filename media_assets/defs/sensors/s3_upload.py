@@ -60,8 +60,8 @@ def drain_queue(
 
     Dying anywhere loses nothing: a message that comes again is a repeat of a fact. Waits up to `wait_seconds` (20 at most)
     for a first message, so that an upload is taken up as it comes. From then on it stops after `budget_seconds` (a tick of
-    more than 60 s is killed) or when the queue has been empty for a second or holds one message
-    at a time; without `wait_seconds`, when it is empty.
+    more than 60 s is killed) or when the queue has been empty for a second, or holds one
+    message at a time; without `wait_seconds`, when it is empty.
     """
     store.head()  # raises while the database is down: a message received five times in vain moves to the dead letters
     drained = Drained()
